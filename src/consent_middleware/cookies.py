@@ -1,0 +1,94 @@
+"""The syntax of ``Cookie`` and ``Set-Cookie`` as browsers read it (RFC 6265bis sections 5.6 and 5.7).
+
+Parses names and expiry and writes deletions. Decides nothing about who may set what: that is `filters`.
+Values are bytes as they stand on the wire; names are decoded as latin-1, so every byte survives.
+"""
+
+from __future__ import annotations
+
+import re
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["cookie_pairs", "deletion", "is_deletion", "is_http_only", "pair_name", "set_cookie_name"]
+
+_WHITE = b" \t"
+_INTEGER = re.compile(rb"-?\d+\Z")
+_EPOCH = b"Thu, 01 Jan 1970 00:00:00 GMT"
+
+
+def pair_name(piece: bytes) -> str:
+    """Return the name of one ``name=value`` piece; a piece without ``=`` is a nameless value."""
+    name, equals, _ = piece.partition(b"=")
+    return name.strip(_WHITE).decode("latin-1") if equals else ""
+
+
+def cookie_pairs(header: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield each name and raw value of a ``Cookie`` header, duplicates included, in order."""
+    for piece in header.split(b";"):
+        name, equals, value = piece.partition(b"=")
+        if equals:
+            yield name.strip(_WHITE).decode("latin-1"), value.strip(_WHITE)
+
+
+def set_cookie_name(value: bytes) -> str:
+    """Return the name a ``Set-Cookie`` header sets."""
+    return pair_name(value.partition(b";")[0])
+
+
+def is_http_only(value: bytes) -> bool:
+    """Return whether a ``Set-Cookie`` header keeps its cookie from the page's scripts."""
+    return any(piece.strip(_WHITE).lower() == b"httponly" for piece in value.split(b";")[1:])
+
+
+def is_deletion(value: bytes, now: float) -> bool:
+    """Return whether a ``Set-Cookie`` header removes its cookie.
+
+    ``Max-Age`` beats ``Expires``, and of each the last valid one counts, as in browsers (COOKIE-1).
+
+    Args:
+        value: The header's value.
+        now: Seconds since the epoch.
+    """
+    max_age: int | None = None
+    expires: float | None = None
+    for piece in value.split(b";")[1:]:
+        name, _, argument = piece.partition(b"=")
+        key, text = name.strip(_WHITE).lower(), argument.strip(_WHITE)
+        if key == b"max-age" and _INTEGER.match(text):
+            # Only the sign matters, and a browser may be sent thousands of digits.
+            max_age = -1 if text.startswith(b"-") or not text.strip(b"0") else 1
+        elif key == b"expires":
+            moment = _http_date(text)
+            expires = expires if moment is None else moment
+    if max_age is not None:
+        return max_age <= 0
+    return expires is not None and expires <= now
+
+
+def _http_date(text: bytes) -> float | None:
+    try:
+        return parsedate_to_datetime(text.decode("latin-1")).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def deletion(
+    name: str, *, path: str = "/", domain: str = "", secure: bool, partitioned: bool = False
+) -> bytes:
+    """Write the ``Set-Cookie`` value that deletes one variant of a cookie.
+
+    A browser replaces by name, domain, host-only flag and path, and ignores a deletion that breaks the rules
+    of a ``__Secure-`` or ``__Host-`` name, so those always get ``Secure`` (COOKIE-2, COOKIE-3).
+    """
+    parts = [f"{name}=; Path={path}".encode("latin-1"), b"Expires=" + _EPOCH, b"Max-Age=0"]
+    if domain:
+        parts.append(b"Domain=" + domain.encode("latin-1"))
+    if secure or partitioned or name.lower().startswith(("__secure-", "__host-")):
+        parts.append(b"Secure")
+    if partitioned:
+        parts += [b"SameSite=None", b"Partitioned"]
+    return b"; ".join(parts)

@@ -1,0 +1,386 @@
+"""Insert markup into a streamed HTML document: one pass, every other byte as it came.
+
+Where things go:
+
+=========  ===========================================================================================
+``head``   right after ``<head>``; without one, before the first tag that implies it. Behind an early
+           ``<meta charset>`` where it would push that past the first 1,024 bytes.
+``body``   right after ``<body>``; where none shows in the first 16 KB (that is legal), at the end.
+``tail``   before the last ``</body>`` if only white space, comments and ``</html>`` follow, else at the end.
+=========  ===========================================================================================
+
+Theory of operation: a complete page in one piece is located by one regular expression (`whole`). A stream is
+read by a small scanner that knows comments, quotes and raw text (`feed`, `close`); it emits what it has read
+at once and holds back at most one unfinished token. Behind ``<body>`` chunks pass by reference, but for what
+may be the end of the document. Every byte is looked at a bounded number of times.
+
+Decides where, not whether or what: `choose` is asked once, with the page's language, for the snippets, and
+may decline. Sources: WHATWG HTML 13.2.5 (tokenization), 13.2.3.2 (the first 1,024 bytes).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, auto
+
+__all__ = ["Injector", "Snippets"]
+
+_PROLOGUE = 16_384
+_TAIL = 2_048
+_CHARSET_LIMIT = 1_024
+
+_WS = rb"[\t\n\f\r ]"
+# Attributes as the tokenizer's states read them; possessive, so that no input makes it backtrack.
+_ATTRIBUTE = (
+    rb"(?:=[^\t\n\f\r />=]*+|[^\t\n\f\r />=]++)"
+    rb"(?:"
+    + _WS
+    + rb"*+="
+    + _WS
+    + rb"*+(?:\"[^\"]*+\"|'[^']*+'|[^\t\n\f\r >\"'][^\t\n\f\r >]*+|(?=>))|(?!"
+    + _WS
+    + rb"*+=))"
+)
+_REST = rb"(?=[\t\n\f\r />])(?:[\t\n\f\r /]++|" + _ATTRIBUTE + rb")*+>"
+_RAW_NAMES = rb"script|style|title|textarea|noscript|template|xmp|iframe|noembed|noframes"
+_COMMENT = rb"<!--(?:>|->|.*?--!?>)"
+
+_TAG = re.compile(rb"<(/?)([a-z][^\t\n\f\r />]*+)" + _REST, re.IGNORECASE | re.DOTALL)
+_GAP = rb"(?:" + _WS + rb"|" + _COMMENT + rb")*+"
+_LEAD = re.compile(
+    rb"(?:\xef\xbb\xbf)?+"
+    + _GAP
+    + rb"(?P<doctype><!doctype[^>]*+>)?"
+    + _GAP
+    + rb"(?P<tag><(?P<name>[a-z][^\t\n\f\r />]*+)"
+    + _REST
+    + rb")?",
+    re.IGNORECASE | re.DOTALL,
+)
+_LEAD_SO_FAR = re.compile(rb"(?:\xef?+\xbb?+\xbf?+)?+" + _WS + rb"*+(?:<.*)?+", re.DOTALL)
+_MEANINGFUL = re.compile(rb"<!--|<script", re.IGNORECASE)
+# The usual page, in one match: quotes only right behind ``name=``; anything else goes the careful way.
+# No capturing group stands inside a possessive one: CPython 3.11's re cannot do that.
+_PLAIN = rb"[^>\"'<]*+(?:(?<=[a-z0-9-]=)(?:\"[^\"]*+\"|'[^']*+')[^>\"'<]*+)*+>"
+_PLAIN_RAW = rb"|".join(
+    name + rb"(?=[\t\n\f\r >])" + _PLAIN + rb".*?</" + name + rb"(?=[\t\n\f\r />])"
+    for name in _RAW_NAMES.split(b"|")
+)
+_WHOLE = re.compile(
+    rb"(?:\xef\xbb\xbf)?+" + _GAP + rb"(?:<!doctype[^>]*+>)?+" + _GAP
+    + rb"(?P<html><html(?=[\t\n\f\r >])" + _PLAIN + rb")" + _GAP
+    + rb"(?P<head><head(?=[\t\n\f\r >])" + _PLAIN + rb")"
+    + rb"(?:[^<]++|<(?:(?:meta|link|base|/[a-z]++)(?=[\t\n\f\r />])" + _PLAIN
+    + rb"|!--(?:>|->|.*?--!?>)|" + _PLAIN_RAW + rb"))*+"
+    + rb"(?P<body><body(?=[\t\n\f\r >])" + _PLAIN + rb")",
+    re.IGNORECASE | re.DOTALL,
+)  # fmt: skip
+_LANG = re.compile(_WS + rb"lang" + _WS + rb"*=" + _WS + rb"*[\"']?([a-z0-9-]{2,35})", re.IGNORECASE)
+_META_CHARSET = re.compile(rb"<meta[\t\n\f\r /][^>]*?charset[^>]*+>", re.IGNORECASE)
+_CLOSE = re.compile(rb"</body", re.IGNORECASE)
+_CLOSE_PREFIX = re.compile(rb"<(?:/(?:b(?:o(?:dy?)?)?)?)?\Z", re.IGNORECASE)
+_ENDING = re.compile(
+    rb"</body" + _WS + rb"*+>(?:" + _WS + rb"++|</html" + _WS + rb"*+>|" + _COMMENT + rb")*+\Z",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Snippets:
+    """What goes in: ASCII bytes, so that they read the same in every ASCII-compatible charset."""
+
+    head: bytes = b""
+    body: bytes = b""
+    tail: bytes = b""
+
+    @property
+    def size(self) -> int:
+        """Return how many bytes a page grows by, wherever the parts land."""
+        return len(self.head) + len(self.body) + len(self.tail)
+
+
+class _State(Enum):
+    LEAD = auto()  # nothing has left; not even what the page gets is settled
+    SCAN = auto()  # looking for <head> and <body>, token by token
+    MIDDLE = auto()  # everything passes, but for what may be the end of the document
+    PASS = auto()  # the rest is not ours
+
+
+class Injector:
+    """Insert snippets into one response body. One object a response; never reused.
+
+    Args:
+        choose: Given the page's language (lower-case, empty if it names none), returns what to insert, or
+            None to leave the page alone. Called once, before the first byte leaves.
+        require_document: Leave everything alone that does not begin with a doctype or ``<html``: without
+            ``Sec-Fetch-Mode``, a fragment must be told from a page by its look.
+        keep_charset: The response names no charset, so a ``<meta charset>`` must stay early.
+        appendable: False for XHTML: everything goes before ``</body>``, and nowhere without one.
+
+    Attributes:
+        decided: Whether it is settled what is inserted. Nothing leaves before.
+        snippets: What is inserted, None if nothing.
+    """
+
+    __slots__ = (
+        "_anchored", "_appendable", "_carry", "_choose", "_head", "_held", "_held_size", "_keep_charset",
+        "_read", "_require", "_state", "_tail", "_until", "decided", "snippets",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        choose: Callable[[str], Snippets | None],
+        *,
+        require_document: bool = False,
+        keep_charset: bool = False,
+        appendable: bool = True,
+    ) -> None:
+        self._choose = choose
+        self._require = require_document
+        self._keep_charset = keep_charset
+        self._appendable = appendable
+        self._state = _State.LEAD
+        self._carry = b""
+        self._read = 0
+        self._until: _Until | None = None
+        self._head = b""
+        self._tail = b""
+        self._held: list[bytes] = []
+        self._held_size = 0
+        self._anchored = False
+        self.decided = False
+        self.snippets: Snippets | None = None
+
+    def whole(self, body: bytes) -> bytes:
+        """Return a complete document with everything inserted; `feed` and `close` in one."""
+        match = _WHOLE.match(body, 0, _PROLOGUE) if self._appendable and not self._keep_charset else None
+        if match is None:
+            out = self.feed(body)
+            rest = self.close()
+            return out + rest if rest else out
+        snippets = self._decide(match["html"])
+        if snippets is None:
+            return body
+        head_at, body_at, view = match.end("head"), match.end("body"), memoryview(body)
+        start = max(len(body) - _TAIL, body_at)
+        tail_at = start + _insertion(body[start:])
+        self._state = _State.PASS
+        return b"".join(
+            (view[:head_at], snippets.head, view[head_at:body_at], snippets.body)
+            + (view[body_at:tail_at], snippets.tail, view[tail_at:])
+        )
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take the next bytes of the body; return what can leave now (empty: wait for more)."""
+        if self._state is _State.PASS or not chunk:
+            return chunk
+        if self._state is _State.MIDDLE:
+            return self._middle(chunk)
+        if self._state is _State.LEAD and self._carry and b">" not in chunk and self._fits(chunk):
+            self._carry += chunk  # no token ends here: reading again would find nothing new
+            return b""
+        return self._begin(self._carry + chunk, final=False)
+
+    def close(self) -> bytes:
+        """End the body; return what was held back, with whatever has not found its place yet."""
+        out = b""
+        if self._state in (_State.LEAD, _State.SCAN):
+            out = self._begin(self._carry, final=True)
+        if self._state is _State.PASS:
+            return out
+        self._state = _State.PASS
+        held = b"".join(self._held)
+        at = _insertion(held)
+        if at == len(held) and not self._appendable:
+            return out + held
+        return b"".join((out, held[:at], self._tail, held[at:]))
+
+    def _fits(self, chunk: bytes) -> bool:
+        return len(self._carry) + len(chunk) < _PROLOGUE
+
+    def _decide(self, html_tag: bytes) -> Snippets | None:
+        self.decided = True
+        match = _LANG.search(html_tag)
+        self.snippets = self._choose(match[1].decode("ascii").lower() if match else "")
+        return self.snippets
+
+    # -- from the first byte to <body>
+
+    def _begin(self, data: bytes, *, final: bool) -> bytes:
+        self._carry = b""
+        final = final or self._read + len(data) >= _PROLOGUE
+        if self._state is _State.LEAD and not self._lead(data, final=final):
+            self._carry = data
+            return b""
+        if self._state is _State.PASS:
+            return data
+        if self._state is _State.MIDDLE:
+            return self._middle(data)
+        return self._scan(data, final=final)
+
+    def _lead(self, data: bytes, *, final: bool) -> bool:
+        """Settle from the first tag whether the page gets anything; return False to wait for more."""
+        match = _LEAD.match(data)
+        if match is None or not match["tag"]:
+            settled = match is not None and match["doctype"] and (final or data[match.end() :][:1] not in b"<")
+            if not settled and not final and _LEAD_SO_FAR.fullmatch(data):
+                return False
+            if not settled:
+                self._refuse()
+                return True
+        is_html = bool(match["tag"]) and match["name"].lower() == b"html"
+        if self._require and not match["doctype"] and not is_html:
+            self._refuse()
+        elif self._decide(match["tag"] if is_html else b"") is None:
+            self._state = _State.PASS
+        else:
+            self._place()
+        return True
+
+    def _refuse(self) -> None:
+        self.decided = True
+        self._state = _State.PASS
+
+    def _place(self) -> None:
+        """Start to look for the places of the snippets."""
+        snippets = self.snippets or Snippets()
+        self._state = _State.SCAN
+        self._head = snippets.head
+        self._tail = snippets.body + snippets.tail
+        if not self._appendable:
+            self._tail = snippets.head + self._tail
+            self._state = _State.MIDDLE
+
+    def _scan(self, data: bytes, *, final: bool) -> bytes:
+        """Read tokens until <body>; emit them with the snippets in place, hold back an unfinished one."""
+        out: list[bytes] = []
+        done = at = 0
+        while self._state is _State.SCAN:
+            token = self._token(data, at, final=final)
+            if token is None:
+                break
+            insert_at, snippet, at = token
+            if snippet:
+                out += (data[done:insert_at], snippet)
+                done = insert_at
+        if self._state is _State.MIDDLE:
+            return b"".join((*out, data[done:at], self._middle(data[at:])))
+        if final:
+            self._tail, self._head = self._head + self._tail, b""
+            self._state = _State.MIDDLE
+            return b"".join((*out, self._middle(data[done:])))
+        if self._until:
+            at = max(at, len(data) - self._until.keep)
+        self._carry = data[at:]
+        self._read += at
+        return b"".join((*out, data[done:at]))
+
+    def _token(self, data: bytes, at: int, *, final: bool) -> tuple[int, bytes, int] | None:
+        """Read one token: (where to insert, what, where the next token begins), or None to wait."""
+        if self._until:
+            end = self._until.pattern.search(data, at)
+            if end is None:
+                return None
+            self._until = None
+            return end.end(), b"", end.end()
+        at = data.find(b"<", at)
+        if at < 0:
+            return None
+        if data.startswith(b"<!--", at):
+            self._until = _COMMENT_END
+            return at, b"", at + 2  # "<!-->" is a whole comment
+        tag = _TAG.match(data, at)
+        if tag:
+            return self._tag(data, tag, final=final)
+        kind = data[at + 1 : at + 2]
+        if kind.isalpha() or not kind or b"<!--".startswith(data[at:]):
+            return None
+        if kind not in b"!?/":
+            return at, b"", at + 1
+        end_at = data.find(b">", at)
+        return (at, b"", end_at + 1) if end_at >= 0 else None
+
+    def _tag(self, data: bytes, tag: re.Match[bytes], *, final: bool) -> tuple[int, bytes, int] | None:
+        name, start, end = tag[2].lower(), tag.start(), tag.end()
+        if tag[1] or name == b"html":
+            return end, b"", end
+        head = self._head
+        if name == b"head":
+            place = self._behind_charset(data, end, final=final)
+            if place is None:
+                return None
+            self._head = b""
+            return place, head, place
+        if head:
+            self._head = b""  # <head> was left out: a script here opens it
+            return start, head, start
+        if name == b"body":
+            body, self._tail = self._take_body()
+            self._state = _State.MIDDLE
+            return end, body, end
+        if name in _RAW:
+            self._until = _RAW[name]
+        return end, b"", end
+
+    def _take_body(self) -> tuple[bytes, bytes]:
+        snippets = self.snippets or Snippets()
+        return snippets.body, snippets.tail
+
+    def _behind_charset(self, data: bytes, at: int, *, final: bool) -> int | None:
+        """Return where the head snippet goes so that an early <meta charset> stays early; None to wait."""
+        if not self._keep_charset:
+            return at
+        window = data[at : _CHARSET_LIMIT - self._read]
+        if not final and self._read + len(data) < _CHARSET_LIMIT:
+            return None
+        meta = _META_CHARSET.search(window)
+        if meta is None or _MEANINGFUL.search(window, 0, meta.start()):
+            return at
+        pushed = self._read + at + meta.end() + len(self._head)
+        return at + meta.end() if pushed > _CHARSET_LIMIT else at
+
+    # -- from <body> to the last byte
+
+    def _middle(self, chunk: bytes) -> bytes:
+        """Let a chunk pass; hold back from a ``</body`` in the last 2 KB, or a true beginning of one."""
+        if self._held:
+            self._held.append(chunk)
+            self._held_size += len(chunk)
+            if self._anchored and self._held_size <= _TAIL:
+                return b""
+            chunk = b"".join(self._held)
+        close = _CLOSE.search(chunk, max(len(chunk) - _TAIL, 0))
+        self._anchored = close is not None
+        partial = close or _CLOSE_PREFIX.search(chunk, max(len(chunk) - len(b"</body") + 1, 0))
+        at = partial.start() if partial else len(chunk)
+        self._held = [chunk[at:]] if partial else []
+        self._held_size = len(chunk) - at
+        return chunk[:at] if partial else chunk
+
+
+@dataclass(frozen=True, slots=True)
+class _Until:
+    """Text that ends at a pattern; its last bytes may be the beginning of it."""
+
+    pattern: re.Pattern[bytes]
+    keep: int
+
+
+_COMMENT_END = _Until(re.compile(rb"-->|(?<!<!)--!>"), 5)
+_RAW = {
+    name: _Until(re.compile(rb"</" + name + rb"(?=[\t\n\f\r />])", re.IGNORECASE), len(name) + 2)
+    for name in _RAW_NAMES.split(b"|")
+}
+
+
+def _insertion(tail: bytes) -> int:
+    """Return where the document's last markup goes in its last bytes: before ``</body>``, or at the end."""
+    last = tail.rfind(b"</body")
+    if last >= 0 and _ENDING.match(tail, last):
+        return last
+    for close in _CLOSE.finditer(tail):
+        if _ENDING.match(tail, close.start()):
+            return close.start()
+    return len(tail)

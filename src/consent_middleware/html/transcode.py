@@ -1,0 +1,104 @@
+"""Open a gzip body, let the injector at it, and close it again, as a stream.
+
+A compressing middleware inside the app must not hide the page from us. Decompression gives a bounded output
+a step, so that a small body that unfolds to a huge one never stands in memory whole. Source: RFC 1952.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from consent_middleware.html.injector import Injector
+
+__all__ = ["GzipTranscoder"]
+
+_STEP = 65_536
+_GZIP = 31
+_LEVEL = 5
+
+
+class GzipTranscoder:
+    """Feed gzip bytes in, get gzip bytes with everything inserted out; same interface as `Injector`.
+
+    A body that turns out not to be gzip before anything has left passes as it came. One that breaks later
+    ends there, as it would have ended in the browser.
+    """
+
+    __slots__ = ("_broken", "_deflate", "_inflate", "_injector", "_raw", "_started")
+
+    def __init__(self, injector: Injector) -> None:
+        self._injector = injector
+        self._inflate = zlib.decompressobj(_GZIP)
+        self._deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
+        self._raw: list[bytes] = []
+        self._started = False
+        self._broken = False
+
+    @property
+    def decided(self) -> bool:
+        """Whether it is settled what is inserted."""
+        return self._broken or self._injector.decided
+
+    @property
+    def untouched(self) -> bool:
+        """Whether the body passes as it came, once `decided`."""
+        return not self._started and (
+            self._broken or (self._injector.decided and self._injector.snippets is None)
+        )
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Take the next compressed bytes; return what can leave now."""
+        if self.decided and self.untouched:
+            return chunk
+        if not self._started:
+            self._raw.append(chunk)
+        out = b"".join(self._injector.feed(piece) for piece in self._open(chunk))
+        if not self.decided:
+            return b""
+        if self.untouched:
+            raw, self._raw = b"".join(self._raw), []
+            return raw
+        self._started = True
+        self._raw.clear()
+        # A flush lets the browser paint what the app has sent, as it could before.
+        return self._deflate.compress(out) + self._deflate.flush(zlib.Z_SYNC_FLUSH) if out else b""
+
+    def close(self) -> bytes:
+        """End the body."""
+        if self.decided and self.untouched:
+            return b""
+        rest = self._injector.close()
+        if self.untouched:
+            return b"".join(self._raw)
+        self._started = True
+        return self._deflate.compress(rest) + self._deflate.flush()
+
+    def whole(self, body: bytes) -> bytes:
+        """Return a complete body with everything inserted."""
+        plain = b"".join(self._open(body))
+        if self._broken:
+            return body
+        out = self._injector.whole(plain)
+        if self.untouched:
+            return body
+        self._started = True
+        return self._deflate.compress(out) + self._deflate.flush()
+
+    def _open(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield what a chunk unfolds to, 64 KB at a time; gzip allows several members in a row."""
+        while chunk and not self._broken:
+            try:
+                piece = self._inflate.decompress(chunk, _STEP)
+            except zlib.error:
+                self._broken = True
+                return
+            if piece:
+                yield piece
+            chunk = self._inflate.unconsumed_tail
+            if self._inflate.eof:
+                chunk = self._inflate.unused_data
+                self._inflate = zlib.decompressobj(_GZIP)
