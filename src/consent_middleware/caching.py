@@ -71,16 +71,16 @@ def suffix_etag(etag: bytes, variant: bytes) -> bytes:
     return b'W/"' + match[2] + _MARK + variant + b'"' if match else etag
 
 
-def unsuffix_etags(if_none_match: bytes, variant: bytes) -> bytes:
+def unsuffix_etags(if_none_match: bytes, variants: tuple[bytes, ...]) -> bytes:
     """Return ``If-None-Match`` as the app knows its tags.
 
     Tags of other variants go, so that a 304 never revives a page in another state; so do tags without a
     variant, which were given out before this middleware was there. Empty when none is left.
     """
-    end = _MARK + variant
     kept = [
-        (weak or b"") + b'"' + tag.removesuffix(end) + b'"'
-        for weak, tag in _ETAG.findall(if_none_match)
-        if tag.endswith(end)
+        b'"' + tag.removesuffix(_MARK + variant) + b'"'
+        for _, tag in _ETAG.findall(if_none_match)
+        for variant in variants
+        if tag.endswith(_MARK + variant)
     ]
     return b", ".join(kept)

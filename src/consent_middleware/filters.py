@@ -90,6 +90,11 @@ class CookieFilter:
         kept = [piece for piece in pieces if not self.hides(pair_name(piece))]
         return header if len(kept) == len(pieces) else b";".join(kept).lstrip(b" \t")
 
+    def without_own(self, header: bytes) -> bytes:
+        """Return a `Cookie` header without the consent cookie only: what mode `report` hides."""
+        pieces = header.split(b";")
+        return b";".join(piece for piece in pieces if pair_name(piece) not in self._own).lstrip(b" \t")
+
     def withdrawn_in(self, headers: Iterable[bytes]) -> tuple[str, ...]:
         """Return the names in the request's `Cookie` headers that must be expired."""
         if not self._withdrawn:

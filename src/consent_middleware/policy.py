@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from consent_middleware.catalog.model import Basis, Catalog
 from consent_middleware.regions import Regime
-from consent_middleware.signals import NO_SIGNALS, Signals
+from consent_middleware.signals import NO_SIGNALS, DntScope, Signals, WhenOn
 
 __all__ = [
     "Choice",
@@ -27,20 +27,6 @@ __all__ = [
 ]
 
 _DAY_S = 86_400
-
-
-class DntScope(StrEnum):
-    """What Do Not Track denies: the same as GPC, or everything that is not essential (DNT-4)."""
-
-    TRACKING = "tracking"
-    ALL = "all"
-
-
-class WhenOn(StrEnum):
-    """Whether a visitor whose signal is on is still asked."""
-
-    QUIET = "quiet"
-    ASK = "ask"
 
 
 class Notice(StrEnum):

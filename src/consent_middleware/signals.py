@@ -6,12 +6,27 @@ Decides only whether each signal is on (CONFORMANCE GPC-1, GPC-2, DNT-1), never 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["NO_SIGNALS", "Signals", "read_signals"]
+__all__ = ["NO_SIGNALS", "DntScope", "Signals", "WhenOn", "read_signals"]
+
+
+class DntScope(StrEnum):
+    """What Do Not Track denies: the same as GPC, or everything that is not essential (DNT-4)."""
+
+    TRACKING = "tracking"
+    ALL = "all"
+
+
+class WhenOn(StrEnum):
+    """Whether a visitor whose signal is on is still asked."""
+
+    QUIET = "quiet"
+    ASK = "ask"
 
 
 @dataclass(frozen=True, slots=True)

@@ -153,6 +153,11 @@ class Injector:
         self.decided = False
         self.snippets: Snippets | None = None
 
+    @property
+    def untouched(self) -> bool:
+        """Whether the body passes as it came, once `decided`."""
+        return self.decided and self.snippets is None
+
     def whole(self, body: bytes) -> bytes:
         """Return a complete document with everything inserted; `feed` and `close` in one."""
         match = _WHOLE.match(body, 0, _PROLOGUE) if self._appendable and not self._keep_charset else None
@@ -224,7 +229,9 @@ class Injector:
         """Settle from the first tag whether the page gets anything; return False to wait for more."""
         match = _LEAD.match(data)
         if match is None or not match["tag"]:
-            settled = match is not None and match["doctype"] and (final or data[match.end() :][:1] not in b"<")
+            settled = (
+                match is not None and match["doctype"] and (final or data[match.end() :][:1] not in b"<")
+            )
             if not settled and not final and _LEAD_SO_FAR.fullmatch(data):
                 return False
             if not settled:

@@ -1,0 +1,39 @@
+"""Consent for every ASGI and WSGI site.
+
+One line adds it::
+
+    from consent_middleware.asgi import ConsentMiddleware  # FastAPI, Starlette, ...
+    from consent_middleware.wsgi import ConsentMiddleware  # Flask, ...
+
+Importing this package imports no framework and opens nothing.
+"""
+
+from consent_middleware.config import ConsentConfig, load_config
+from consent_middleware.consent import Consent
+from consent_middleware.errors import (
+    ConfigError,
+    ConsentError,
+    Fault,
+    LateChangeError,
+    StoreError,
+    UnknownIdError,
+)
+from consent_middleware.records.model import ConsentRecord
+from consent_middleware.request import ConsentRequest
+
+__all__ = [
+    "ConfigError",
+    "Consent",
+    "ConsentConfig",
+    "ConsentError",
+    "ConsentRecord",
+    "ConsentRequest",
+    "Fault",
+    "LateChangeError",
+    "StoreError",
+    "UnknownIdError",
+    "__version__",
+    "load_config",
+]
+
+__version__ = "0.1.0"

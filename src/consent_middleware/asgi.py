@@ -1,0 +1,247 @@
+"""The ASGI adapter: messages in, messages out, effects run in a worker thread. No decision is made here.
+
+Pure ASGI: nothing is buffered but a response's start, contextvars and disconnects are the app's own.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any
+
+from consent_middleware.caching import Headers
+from consent_middleware.choices import Outcome
+from consent_middleware.endpoints import MAX_BODY, Reply
+from consent_middleware.errors import ConfigError, Fault, StoreError
+from consent_middleware.exchange import Exchange
+from consent_middleware.reporting import logger
+from consent_middleware.request import ConsentRequest
+from consent_middleware.site import ConfigSource, Hooks, Site, store_failure
+
+__all__ = ["ConsentMiddleware"]
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_MARK = "consent_middleware.active"
+_EDITED = frozenset({"headers", "extensions", _MARK})
+_PATH_EXTENSIONS = frozenset({"http.response.pathsend", "http.response.zerocopysend"})
+_SOCKET_STARTS = frozenset({"websocket.accept", "websocket.http.response.start"})
+
+
+class ConsentMiddleware:
+    """Add consent to an ASGI app.
+
+    Args:
+        app: The app to wrap.
+        config: A path, a dict, a `ConsentConfig`; None: ``CONSENT_CONFIG``, else ``consent.toml``.
+        secret_key: One key or several (the last signs, all verify); None: ``CONSENT_SECRET_KEY``.
+        skip: Given a `ConsentRequest`, True leaves the banner out; the filter stays.
+        nonce: Given a `ConsentRequest`, the CSP nonce of its response.
+        on_change: Called with each `ConsentRecord` once it is durable.
+
+    Raises:
+        ConfigError: The configuration cannot be used, or the app is wrapped twice.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        config: ConfigSource = None,
+        secret_key: str | Iterable[str] | None = None,
+        *,
+        skip: Callable[[ConsentRequest], Any] | None = None,
+        nonce: Callable[[ConsentRequest], Any] | None = None,
+        on_change: Callable[[Any], Any] | None = None,
+    ) -> None:
+        if isinstance(app, ConsentMiddleware):
+            raise ConfigError("ConsentMiddleware", [Fault("app", "is wrapped already.", "Wrap it once.")])
+        self.app = app
+        self.site = Site(config, secret_key, hooks=Hooks(skip, nonce, on_change))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        kind = scope["type"]
+        if kind not in {"http", "websocket"} or _MARK in scope:
+            await self.app(scope, receive, send)
+            return
+        headers = _listed(scope.get("headers"))
+        found = dict(headers)
+        header = (found if len(found) == len(headers) else _joined(headers)).get
+        base, path = _mount(scope)
+        site = self.site
+        exchange = Exchange(
+            site, scope.get("method", "GET"), scope.get("scheme") or "http", base, path, header, site.clock()
+        )
+        if kind == "http" and path.startswith(site.prefix):
+            await self._answer(exchange, scope, receive, send)
+            return
+        if site.hooks.skip is not None:
+            exchange.skip = bool(await _settled(site.hooks.skip(_hook_request(scope, exchange))))
+        inner = _inner_scope(scope, exchange, headers)
+        state = inner.get("state")
+        if state is None:
+            inner["state"] = {"consent": exchange.consent}
+        else:
+            state["consent"] = exchange.consent
+        inner[_MARK] = True
+        try:
+            await self.app(inner, receive, _Responder(site, exchange, scope, send).send)
+        finally:
+            del inner[_MARK]
+            if inner is not scope:  # what the router found out is for outer layers too
+                scope.update((key, value) for key, value in inner.items() if key not in _EDITED)
+
+    async def _answer(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request for one of our own resources."""
+        site, method = self.site, scope["method"]
+        body = await _read_body(receive) if site.endpoints.wants_body(method) else b""
+        reply = site.endpoints.answer(exchange.own_request(scope.get("query_string", b""), body))
+        if reply.outcome is not None and not await _commit(site, reply.outcome):
+            reply = reply.otherwise or reply
+        await send({"type": "http.response.start", "status": reply.status, "headers": exchange.finish(reply)})
+        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else reply.body})
+
+
+class _Responder:
+    """The `send` the app gets: holds back a document's start until its headers can be final."""
+
+    __slots__ = ("_exchange", "_held", "_rewriting", "_scope", "_send", "_site")
+
+    def __init__(self, site: Site, exchange: Exchange, scope: Scope, send: Send) -> None:
+        self._site = site
+        self._exchange = exchange
+        self._scope = scope
+        self._send = send
+        self._held: Message | None = None
+        self._rewriting = False
+
+    async def send(self, message: Message) -> None:
+        kind = message["type"]
+        if kind == "http.response.start":
+            await self._start(message)
+        elif kind == "http.response.body" and self._rewriting:
+            await self._body(message)
+        elif kind in _SOCKET_STARTS:
+            await self._prepare()
+            headers = self._exchange.start_socket(_listed(message.get("headers")))
+            await self._send({**message, "headers": headers})
+        else:
+            if self._held is not None and kind in _PATH_EXTENSIONS:
+                self._exchange.abandon()
+                await self._release()
+            await self._send(message)
+
+    async def _start(self, message: Message) -> None:
+        exchange, given = self._exchange, message.get("headers")
+        headers = _listed(given)
+        if exchange.staged is not None or self._site.hooks.nonce is not None:
+            await self._prepare()
+        final = exchange.start(message["status"], headers)
+        if final is None:
+            self._held, self._rewriting = message, True
+        elif final is given:
+            await self._send(message)
+        else:
+            await self._send({**message, "headers": final})
+
+    async def _prepare(self) -> None:
+        """Settle what the exchange needs before the headers: a staged choice, the app's nonce."""
+        exchange, nonce = self._exchange, self._site.hooks.nonce
+        if exchange.staged is not None and not await _commit(self._site, exchange.staged):
+            exchange.drop_staged()
+        if nonce is not None:
+            exchange.nonce = str(await _settled(nonce(_hook_request(self._scope, exchange))) or "")
+
+    async def _body(self, message: Message) -> None:
+        more = message.get("more_body", False)
+        out = self._exchange.feed(bytes(message.get("body", b"")), last=not more)
+        if self._held is not None and self._exchange.headers is not None:
+            await self._release()
+        if out or not more:
+            await self._send({"type": "http.response.body", "body": out, "more_body": more})
+
+    async def _release(self) -> None:
+        held, self._held = self._held, None
+        await self._send({**(held or {}), "headers": self._exchange.headers})
+
+
+def _listed(headers: Iterable[Any] | None) -> Headers:
+    """Return headers as a list; the very same one if it is one."""
+    return headers if isinstance(headers, list) else [(name, value) for name, value in headers or ()]
+
+
+def _joined(headers: Headers) -> dict[bytes, bytes]:
+    """Return repeated headers joined: cookies with a semicolon, everything else with a comma (RFC 9110 5.3)."""
+    found: dict[bytes, bytes] = {}
+    for name, value in headers:
+        glue = b"; " if name == b"cookie" else b", "
+        found[name] = found[name] + glue + value if name in found else value
+    return found
+
+
+def _mount(scope: Scope) -> tuple[str, str]:
+    """Return where the app is mounted and the path below; servers differ in whether `path` has both."""
+    base: str = scope.get("root_path") or ""
+    path: str = scope["path"]
+    if base and path.startswith(base + "/"):
+        return base, path[len(base) :]
+    return base, path
+
+
+def _inner_scope(scope: Scope, exchange: Exchange, headers: Headers) -> Scope:
+    """Return the scope the app sees: the very same one unless something in it must differ."""
+    edited = exchange.edit_request(headers)
+    extensions = scope.get("extensions")
+    sends_paths = extensions and not _PATH_EXTENSIONS.isdisjoint(extensions) and exchange.wants_document
+    if edited is None and not sends_paths:
+        return scope
+    inner = dict(scope)
+    if edited is not None:
+        inner["headers"] = edited
+    if sends_paths:  # a file sent by its path would leave without our markup
+        inner["extensions"] = {k: v for k, v in (extensions or {}).items() if k not in _PATH_EXTENSIONS}
+    return inner
+
+
+async def _read_body(receive: Receive) -> bytes:
+    """Return a request's body, but no more than shows that it is too long."""
+    body = b""
+    while len(body) <= MAX_BODY:
+        message = await receive()
+        body += message.get("body", b"")
+        if message["type"] != "http.request" or not message.get("more_body", False):
+            break
+    return body
+
+
+async def _settled(value: Any) -> Any:
+    return await value if inspect.isawaitable(value) else value
+
+
+async def _commit(site: Site, outcome: Outcome) -> bool:
+    """Make a choice durable in a worker thread; return whether it may be acknowledged."""
+    if not outcome.effects:
+        return True
+    from anyio import to_thread  # noqa: PLC0415 - loads only where an effect runs
+
+    try:
+        await to_thread.run_sync(site.append, outcome.effects)
+    except StoreError as error:
+        store_failure(error)
+        return not outcome.grants
+    if site.hooks.on_change is not None:
+        for effect in outcome.effects:
+            try:
+                await _settled(site.hooks.on_change(effect.record))
+            except Exception:  # the choice is durable; the site's own code must not undo it
+                logger.exception("the on_change hook failed")
+    return True
+
+
+def _hook_request(scope: Scope, exchange: Exchange) -> ConsentRequest:
+    client = scope.get("client")
+    return exchange.hook_request(_joined(_listed(scope.get("headers"))), client[0] if client else None, scope)

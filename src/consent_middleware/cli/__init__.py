@@ -1,0 +1,76 @@
+"""The command line: ``consent-middleware`` or ``python -m consent_middleware``."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import click
+
+from consent_middleware.config import load_config
+from consent_middleware.errors import ConfigError
+from consent_middleware.site import Site
+
+__all__ = ["main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="consent-middleware")
+def main() -> None:
+    """Consent for ASGI and WSGI sites.
+
+    \b
+    Examples:
+      consent-middleware keys new          print a new secret key
+      consent-middleware check             check consent.toml in this folder
+    """
+
+
+@main.group()
+def keys() -> None:
+    """Secret keys that sign the consent cookie."""
+
+
+@keys.command("new")
+def keys_new() -> None:
+    """Print a new random key.
+
+    \b
+    Example:
+      export CONSENT_SECRET_KEY="$(consent-middleware keys new)"
+
+    To rotate, put the new key behind the old one, comma-separated: the last signs, all verify.
+    """
+    click.echo(secrets.token_urlsafe(32))
+
+
+@main.command()
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default=None,
+    help="The declaration; default: CONSENT_CONFIG, else consent.toml in this folder.",
+)
+def check(config: Path | None) -> None:
+    """Check a declaration and say what it declares. Exit code 1 where something is wrong.
+
+    \b
+    Example:
+      consent-middleware check --config site/consent.toml
+    """
+    try:
+        found = load_config(config)
+        Site(found, secret_key="a key that only this check uses")  # noqa: S106 - signs nothing that is kept
+    except ConfigError as error:
+        click.echo(str(error), err=True)
+        raise SystemExit(1) from None
+    catalog = found.catalog
+    click.echo(
+        f"{found.site.name}: {len(catalog.services)} services, mode {found.site.mode}, regime {found.site.regime}."
+    )
+    for service in catalog.services.values():
+        click.echo(
+            f"  {service.category:<12} {service.id}: {len(service.cookies)} cookies, {len(service.hosts)} hosts"
+        )
+    if found.site.mode == "report":
+        click.echo('Nothing is held back yet. When the log is quiet, set [site] mode = "enforce".')

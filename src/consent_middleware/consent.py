@@ -1,0 +1,97 @@
+"""What the app reads: `request.state.consent`, `environ["consent_middleware.consent"]`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from consent_middleware.regions import Regime
+    from consent_middleware.signals import Signals
+    from consent_middleware.site import Site
+    from consent_middleware.visitor import Visitor
+
+__all__ = ["Consent"]
+
+
+class _Exchange(Protocol):
+    site: Site
+    base: str
+
+    def read(self) -> Visitor: ...
+
+    def stage(self, granted: frozenset[str]) -> None: ...
+
+
+class Consent:
+    """The visitor's consent, for code that runs in a request.
+
+    Reading it makes the response personal: it gets ``Cache-Control: private`` and ``Vary``.
+    """
+
+    __slots__ = ("_exchange",)
+
+    def __init__(self, exchange: _Exchange) -> None:
+        self._exchange = exchange
+
+    def allows(self, unit: str) -> bool:
+        """Return whether a category or service may run.
+
+        Raises:
+            UnknownIdError: The site declares no such id.
+        """
+        granted = self._exchange.read().decision.granted
+        return unit in granted or self._exchange.site.catalog.check_id(unit) in granted
+
+    @property
+    def answered(self) -> bool:
+        """Whether the visitor has answered about everything that is asked."""
+        return self._exchange.read().decision.answered
+
+    @property
+    def granted(self) -> frozenset[str]:
+        """The ids of every category and service that may run."""
+        return self._exchange.read().decision.granted
+
+    @property
+    def signals(self) -> Signals:
+        """The opt-out preference signals of this request."""
+        return self._exchange.read().signals
+
+    @property
+    def regime(self) -> Regime:
+        """The law that applies to this request."""
+        return self._exchange.site.config.regime
+
+    @property
+    def reasons(self) -> Mapping[str, str]:
+        """For every category and service, why it is on or off, in words fit for a log."""
+        return self._exchange.read().decision.reasons
+
+    @property
+    def preferences_url(self) -> str:
+        """Where the visitor changes the choice; the same for everyone."""
+        return f"{self._exchange.base}{self._exchange.site.config.site.path}/preferences"
+
+    def update(self, changes: Mapping[str, bool]) -> None:
+        """Make a choice for the visitor, e.g. from the site's own account page.
+
+        It is recorded and committed before the response's headers go; what is not named stays as it is. A
+        category stands for all of its services.
+
+        Args:
+            changes: Category or service id to yes or no.
+
+        Raises:
+            UnknownIdError: The site declares no such id.
+            LateChangeError: The headers have gone.
+        """
+        catalog = self._exchange.site.catalog
+        granted = set(self._exchange.read().decision.granted)
+        for unit, yes in changes.items():
+            below = {s.id for s in catalog.services_of(catalog.check_id(unit))}
+            (granted.update if yes else granted.difference_update)({unit} | below)
+            if not yes and unit in catalog.services:
+                granted.discard(catalog.services[unit].category)
+        self._exchange.stage(frozenset(granted))

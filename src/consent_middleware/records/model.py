@@ -1,0 +1,137 @@
+"""A consent record: what proves a choice. Fields after ISO/IEC TS 27560 (CONFORMANCE REC-1).
+
+Time and subject come from the server, never from the client; no address and no user agent is kept (REC-2).
+Effects are data: endpoints return them, the adapters run them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from consent_middleware.catalog import Catalog
+    from consent_middleware.policy import Choice
+
+__all__ = ["SCHEMA_VERSION", "AppendRecord", "ConsentRecord", "NoticeText", "build_record"]
+
+SCHEMA_VERSION = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeText:
+    """What the visitor was shown, kept once by its hash (EU-5)."""
+
+    sha256: str
+    language: str
+    text: str
+
+    @classmethod
+    def of(cls, text: str, language: str) -> NoticeText:
+        """Return the notice for a rendered text."""
+        return cls(hashlib.sha256(text.encode()).hexdigest(), language, text)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentRecord:
+    """One change of one visitor's consent.
+
+    Attributes:
+        record_id: Unique; a replay of the same record writes nothing.
+        principal_id: A random pseudonym, None where nothing was ever granted.
+        time: RFC 3339, UTC; the hour where the record names no principal.
+        state: ``given``, ``refused``, ``custom`` or ``withdrawn``.
+        method: ``banner.accept_all``, ``banner.reject_all``, ``prefs`` or ``api``.
+        purposes: Per service or category: id, category, recipients, retention, state.
+    """
+
+    schema_version: str
+    record_id: str
+    principal_id: str | None
+    time: str
+    valid_until: str
+    state: str
+    method: str
+    regime: str
+    language: str
+    policy_fingerprint: str
+    notice_sha256: str
+    controller: dict[str, str]
+    signals: dict[str, bool]
+    purposes: tuple[dict[str, Any], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the record as plain data, fit for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class AppendRecord:
+    """The effect that makes a record durable before its choice is acknowledged."""
+
+    record: ConsentRecord
+    notice: NoticeText
+
+
+def build_record(
+    catalog: Catalog,
+    choice: Choice,
+    *,
+    principal: str | None,
+    withdrawn: bool,
+    method: str,
+    regime: str,
+    controller: dict[str, str],
+    notice: NoticeText,
+    now: float,
+    valid_until: float,
+    new_id: Callable[[], str],
+) -> ConsentRecord:
+    """Return the record of a choice.
+
+    Args:
+        principal: Whose it is; None where nothing was ever granted, and then only the hour is kept.
+        withdrawn: Whether an earlier grant was taken back.
+        now: Seconds since the epoch.
+        valid_until: Seconds since the epoch.
+        new_id: Makes the record's id.
+    """
+    at = now if principal else int(now) // 3600 * 3600
+    state = "withdrawn" if withdrawn and not choice.granted else "refused" if not choice.granted else "given"
+    if choice.granted and choice.refused:
+        state = "custom"
+    return ConsentRecord(
+        schema_version=SCHEMA_VERSION,
+        record_id=new_id(),
+        principal_id=principal,
+        time=_rfc3339(at),
+        valid_until=_rfc3339(valid_until),
+        state=state,
+        method=method,
+        regime=regime,
+        language=notice.language,
+        policy_fingerprint=catalog.fingerprint,
+        notice_sha256=notice.sha256,
+        controller=controller,
+        signals={"gpc": choice.signals.gpc, "dnt": choice.signals.dnt},
+        purposes=tuple(_purpose(catalog, unit, choice) for unit in catalog.units if unit in catalog.asked),
+    )
+
+
+def _purpose(catalog: Catalog, unit: str, choice: Choice) -> dict[str, Any]:
+    service = catalog.services.get(unit)
+    return {
+        "id": unit,
+        "category": service.category if service else unit,
+        "recipients": [service.provider] if service and service.provider else [],
+        "retention": sorted({cookie.retention for cookie in service.cookies}) if service else [],
+        "state": "given" if unit in choice.granted else "refused",
+    }
+
+
+def _rfc3339(moment: float) -> str:
+    return datetime.fromtimestamp(int(moment), UTC).isoformat().replace("+00:00", "Z")

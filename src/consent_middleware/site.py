@@ -1,0 +1,161 @@
+"""A site, compiled: everything that is the same for every request, made once at construction."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from fnmatch import translate
+from os import PathLike
+from typing import TYPE_CHECKING, Any
+
+from consent_middleware.assets import Assets
+from consent_middleware.banner import Banner
+from consent_middleware.choices import Choices
+from consent_middleware.codec import ChoiceCodec
+from consent_middleware.config import ConsentConfig, load_config, load_secret_keys
+from consent_middleware.endpoints import Endpoints
+from consent_middleware.errors import StoreError
+from consent_middleware.policy import Rules
+from consent_middleware.records import Journal, NullStore, SqlStore, resolve_url
+from consent_middleware.reporting import Reporter, logger
+from consent_middleware.visitor import Visitors
+
+if TYPE_CHECKING:
+    from consent_middleware.records import AppendRecord, ConsentRecord
+    from consent_middleware.request import ConsentRequest
+
+__all__ = ["ConfigSource", "Hooks", "Site"]
+
+ConfigSource = str | PathLike[str] | Mapping[str, Any] | ConsentConfig | None
+_SHORT_KEY = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """The site's own functions; under ASGI each may be awaitable.
+
+    Attributes:
+        skip: True leaves the banner out; the filter stays.
+        nonce: The CSP nonce of this request, where it cannot be read from the app's own header.
+        on_change: Called with each record once it is durable.
+    """
+
+    skip: Callable[[ConsentRequest], Any] | None = None
+    nonce: Callable[[ConsentRequest], Any] | None = None
+    on_change: Callable[[ConsentRecord], Any] | None = None
+
+
+class Site:
+    """One site's declaration, keys, pages and store.
+
+    Args:
+        config: A path, a dict, a `ConsentConfig`, or None for the default places.
+        secret_key: One key or several: the last signs, all verify.
+        hooks: The site's functions.
+        clock: Returns seconds since the epoch.
+
+    Raises:
+        ConfigError: The declaration, the templates or the keys cannot be used.
+    """
+
+    def __init__(
+        self,
+        config: ConfigSource = None,
+        secret_key: str | Iterable[str] | None = None,
+        *,
+        hooks: Hooks | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.config = load_config(config)
+        keys = load_secret_keys(secret_key)
+        self.hooks = hooks or Hooks()
+        self.clock = clock
+        site = self.config.site
+        self.catalog = self.config.catalog
+        rules = Rules(
+            honour_gpc=self.config.signals.gpc,
+            honour_dnt=self.config.signals.dnt,
+            dnt_scope=self.config.dnt_scope,
+            when_on=self.config.when_on,
+            consent_days=site.consent_days,
+        )
+        codec = ChoiceCodec(self.catalog, keys, site.id)
+        self.visitors = Visitors(self.config, rules, codec)
+        self.assets = Assets(self.catalog, rules, self.visitors.names)
+        self.banner = Banner(self.config, self.assets)
+        self.choices = Choices(
+            self.config,
+            codec,
+            self.visitors,
+            notice=self.banner.notice,
+            new_id=lambda: secrets.token_urlsafe(12),
+        )
+        self.endpoints = Endpoints(self.config, self.banner, self.assets, self.choices)
+        self.enforce = site.mode == "enforce"
+        self.reporter = Reporter(report_only=not self.enforce)
+        self.prefix = site.path + "/"
+        self.own_cookie = {
+            secure: re.compile(
+                rb"(?:^|;)[ \t]*" + re.escape(self.visitors.names.name(secure=secure).encode()) + rb"=([^;]*)"
+            )
+            for secure in (False, True)
+        }
+        self._origin = site.origins[0] if site.origins else ""
+        self._hosts = {origin.partition("://")[2]: origin.partition("://")[0] for origin in site.origins}
+        excluded = "|".join(translate(pattern) for pattern in self.config.banner.exclude)
+        self.excluded = re.compile(excluded).match if excluded else None
+        self.store = self._open_store()
+        self._warn(keys)
+
+    def origin(self, scheme: str, host: str) -> tuple[str, str]:
+        """Return the scheme and host the browser sees: pinned by `origins`, else what the server says."""
+        if not self._hosts:
+            return scheme, host
+        known = self._hosts.get(host)
+        if known:
+            return known, host
+        pinned_scheme, _, pinned_host = self._origin.partition("://")
+        return pinned_scheme, pinned_host
+
+    def append(self, effects: Iterable[AppendRecord]) -> None:
+        """Make records durable: in the store, or where that fails in the journal, from where they are replayed.
+
+        Raises:
+            StoreError: Neither took them.
+        """
+        self.store.append(tuple(effects))
+
+    def _open_store(self) -> NullStore | SqlStore | Journal:
+        records = self.config.records
+        if records.url == "none":
+            return NullStore()
+        store = SqlStore(resolve_url(records.url, self.config.folder))
+        if records.on_store_failure == "refuse":
+            return store
+        return Journal(store, self.config.folder / records.journal)
+
+    def _warn(self, keys: list[str]) -> None:
+        if any(len(key) < _SHORT_KEY for key in keys):
+            logger.warning(
+                "a secret key is shorter than %d characters; make one: consent-middleware keys new",
+                _SHORT_KEY,
+            )
+        if self.config.cookies.unknown == "allow":
+            logger.warning(
+                '[cookies] unknown = "allow": cookies that nobody declares are set without consent.'
+            )
+        if self.config.records.url == "none":
+            logger.warning(
+                '[records] url = "none": no proof of consent is kept (GDPR article 7(1) asks for it).'
+            )
+        if not self.enforce:
+            logger.log(logging.WARNING, '[site] mode = "report": nothing is held back.')
+
+
+def store_failure(error: StoreError) -> None:
+    """Log that a choice could not be recorded; no visitor's data is in the message."""
+    logger.error("a choice could not be recorded: %s", error)

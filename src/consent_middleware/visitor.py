@@ -1,0 +1,135 @@
+"""Who sent a request, as far as consent goes: the signals, the stored choice, and what follows from them.
+
+Binds the codec, the decision and the cookie filter together and remembers the outcome by the cookie's raw
+value, so that a visitor's second request costs a look-up. Opens nothing; `now` is passed in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from consent_middleware.filters import CookieFilter
+from consent_middleware.policy import Choice, Decision, Rules, decide
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from consent_middleware.codec import ChoiceCodec
+    from consent_middleware.config import ConsentConfig
+    from consent_middleware.signals import Signals
+
+__all__ = ["CookieNames", "Visitor", "Visitors"]
+
+
+@dataclass(frozen=True, slots=True)
+class CookieNames:
+    """What the consent cookie is called, and its attributes (DESIGN.md "The cookie").
+
+    Attributes:
+        suffix: ``-<site id>``, or nothing.
+        domain: The shared parent domain, or nothing for a host-only cookie.
+    """
+
+    suffix: str = ""
+    domain: str = ""
+
+    def name(self, *, secure: bool) -> str:
+        """Return the cookie's name on HTTPS or plain HTTP."""
+        prefix = ("__Secure-" if self.domain else "__Host-") if secure else ""
+        return f"{prefix}consent{self.suffix}"
+
+    @property
+    def all(self) -> frozenset[str]:
+        """Every name this site's cookie can have; none of them reaches the app."""
+        return frozenset(f"{prefix}consent{self.suffix}" for prefix in ("", "__Host-", "__Secure-"))
+
+    def set_cookie(self, value: str, *, secure: bool, max_age_s: int) -> bytes:
+        """Write the `Set-Cookie` value that stores a choice; readable by the page (COOKIE-6)."""
+        parts = [f"{self.name(secure=secure)}={value}", f"Max-Age={max_age_s}", "Path=/", "SameSite=Lax"]
+        parts += [f"Domain={self.domain}"] if self.domain else []
+        parts += ["Secure"] if secure else []
+        return "; ".join(parts).encode("ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """One visitor's state, shared by every request that carries the same cookie and signals.
+
+    Attributes:
+        signals: What the request carried.
+        choice: The stored answer, None where there is none.
+        decision: What follows.
+        cookies: The compiled cookie rules for it.
+        expires: When the choice ends, in seconds since the epoch; 0 without one.
+    """
+
+    signals: Signals
+    choice: Choice | None
+    decision: Decision
+    cookies: CookieFilter
+    expires: int
+
+
+class Visitors:
+    """Recognise visitors. One object a site.
+
+    Args:
+        config: The site's declaration.
+        rules: Its settings, as the decision needs them.
+        codec: Reads the consent cookie.
+    """
+
+    def __init__(self, config: ConsentConfig, rules: Rules, codec: ChoiceCodec) -> None:
+        self.names = CookieNames(f"-{config.site.id}" if config.site.id else "", config.site.cookie_domain)
+        self._regime = config.regime
+        self._catalog = config.catalog
+        self._rules = rules
+        self._codec = codec
+        self._allow_unknown = config.cookies.unknown == "allow"
+        self._filter = lru_cache(maxsize=512)(self._compile)
+        self._known = lru_cache(maxsize=8192)(self._recognise)
+
+    def recognise(self, raw: tuple[bytes, ...], signals: Signals, now: float) -> Visitor:
+        """Return the state of the visitor who sent these consent cookies and signals.
+
+        Args:
+            raw: The raw values of every consent cookie in the request.
+            signals: What the request carried.
+            now: Seconds since the epoch.
+        """
+        visitor = self._known(raw, signals)
+        if visitor.choice is not None and now >= visitor.expires:
+            return self._known((), signals)
+        return visitor
+
+    def with_choice(self, choice: Choice | None, signals: Signals, now: float) -> Visitor:
+        """Return the state that a choice leads to."""
+        decision = decide(self._catalog, self._regime, signals, choice, now, self._rules)
+        return Visitor(
+            signals=signals,
+            choice=choice,
+            decision=decision,
+            cookies=self._filter(decision.granted, decision.withdrawn),
+            expires=self._rules.expires(choice) if choice else 0,
+        )
+
+    def _recognise(self, raw: tuple[bytes, ...], signals: Signals) -> Visitor:
+        choice = _strictest([found for value in raw if (found := self._codec.decode(value))])
+        # The clock is kept out of what is remembered: `recognise` looks at the expiry.
+        return self.with_choice(choice, signals, choice.at if choice else 0)
+
+    def _compile(self, granted: frozenset[str], withdrawn: frozenset[str]) -> CookieFilter:
+        return CookieFilter(
+            self._catalog,
+            granted=granted,
+            withdrawn=withdrawn,
+            allow_unknown=self._allow_unknown,
+            own_names=self.names.all,
+        )
+
+
+def _strictest(choices: Sequence[Choice]) -> Choice | None:
+    """Of duplicate cookies, the one that grants least counts; of equals, the newest."""
+    return min(choices, key=lambda choice: (len(choice.granted), -choice.at), default=None)

@@ -1,0 +1,329 @@
+"""The WSGI adapter: environ in, start_response and an iterable out, effects run in place. No decision is made here.
+
+Source: PEP 3333. The app's own iterable is closed whatever happens; a body that is not rewritten is returned
+as the very object the app made, so that `wsgi.file_wrapper` keeps working.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Iterator
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+
+from consent_middleware.endpoints import MAX_BODY
+from consent_middleware.errors import ConfigError, Fault, StoreError
+from consent_middleware.exchange import Exchange
+from consent_middleware.reporting import logger
+from consent_middleware.site import ConfigSource, Hooks, Site, store_failure
+
+if TYPE_CHECKING:
+    from consent_middleware.caching import Headers
+    from consent_middleware.choices import Outcome
+    from consent_middleware.request import ConsentRequest
+
+__all__ = ["ConsentMiddleware"]
+
+Environ = dict[str, Any]
+Write = Callable[[bytes], object]
+StartResponse = Callable[..., Write]
+App = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+_CONSENT = "consent_middleware.consent"
+# What `edit_request` may change, and what it looks at.
+_EDITABLE = {b"cookie": "HTTP_COOKIE", b"accept-encoding": "HTTP_ACCEPT_ENCODING"}
+_VALIDATORS = {b"if-none-match": "HTTP_IF_NONE_MATCH", b"if-modified-since": "HTTP_IF_MODIFIED_SINCE"}
+_KEYS = {**_EDITABLE, **_VALIDATORS}
+
+
+class ConsentMiddleware:
+    """Add consent to a WSGI app.
+
+    Args:
+        app: The app to wrap, e.g. ``app.wsgi_app``.
+        config: A path, a dict, a `ConsentConfig`; None: ``CONSENT_CONFIG``, else ``consent.toml``.
+        secret_key: One key or several (the last signs, all verify); None: ``CONSENT_SECRET_KEY``.
+        skip: Given a `ConsentRequest`, True leaves the banner out; the filter stays.
+        nonce: Given a `ConsentRequest`, the CSP nonce of its response.
+        on_change: Called with each `ConsentRecord` once it is durable.
+
+    Raises:
+        ConfigError: The configuration cannot be used, the app is wrapped twice, or a hook is a coroutine function.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        config: ConfigSource = None,
+        secret_key: str | Iterable[str] | None = None,
+        *,
+        skip: Callable[[ConsentRequest], Any] | None = None,
+        nonce: Callable[[ConsentRequest], Any] | None = None,
+        on_change: Callable[[Any], Any] | None = None,
+    ) -> None:
+        if isinstance(app, ConsentMiddleware):
+            raise ConfigError("ConsentMiddleware", [Fault("app", "is wrapped already.", "Wrap it once.")])
+        faults = [
+            Fault(name, "is a coroutine function, which WSGI cannot await.", "Give a plain function.")
+            for name, hook in (("skip", skip), ("nonce", nonce), ("on_change", on_change))
+            if inspect.iscoroutinefunction(hook)
+        ]
+        if faults:
+            raise ConfigError("ConsentMiddleware", faults)
+        self.app = app
+        self.site = Site(config, secret_key, hooks=Hooks(skip, nonce, on_change))
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Serve one request."""
+        if _CONSENT in environ:
+            return self.app(environ, start_response)
+        site = self.site
+        path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")
+        base = environ.get("SCRIPT_NAME", "").encode("latin-1", "replace").decode("utf-8", "replace")
+        exchange = Exchange(
+            site,
+            environ["REQUEST_METHOD"],
+            environ.get("wsgi.url_scheme", "http"),
+            base.rstrip("/"),
+            path,
+            _Header(environ).get,
+            site.clock(),
+        )
+        if path.startswith(site.prefix):
+            return self._answer(exchange, environ, start_response)
+        if site.hooks.skip is not None:
+            exchange.skip = bool(site.hooks.skip(_hook_request(environ, exchange)))
+        environ = _inner_environ(environ, exchange)
+        environ[_CONSENT] = exchange.consent
+        responder = _Responder(site, exchange, environ, start_response)
+        return responder.body(self.app(environ, responder.start_response))
+
+    def _answer(self, exchange: Exchange, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a request for one of our own resources."""
+        site, method = self.site, environ["REQUEST_METHOD"]
+        body = _read_body(environ) if site.endpoints.wants_body(method) else b""
+        query = environ.get("QUERY_STRING", "").encode("latin-1", "replace")
+        reply = site.endpoints.answer(exchange.own_request(query, body))
+        if reply.outcome is not None and not _commit(site, reply.outcome):
+            reply = reply.otherwise or reply
+        start_response(_status_line(reply.status), _strings(exchange.finish(reply)))
+        return [] if method == "HEAD" else [reply.body]
+
+
+class _Header:
+    """Look up a request header in an environ by its lower-case name."""
+
+    __slots__ = ("_environ",)
+
+    def __init__(self, environ: Environ) -> None:
+        self._environ = environ
+
+    def get(self, name: bytes) -> bytes | None:
+        environ = self._environ
+        key = _ENVIRON_KEYS.get(name) or _environ_key(name)
+        value = environ.get(key)
+        if value is None and name == b"host":
+            value = f"{environ.get('SERVER_NAME', '')}:{environ.get('SERVER_PORT', '')}"
+        return None if value is None else value.encode("latin-1", "replace")
+
+
+def _environ_key(name: bytes) -> str:
+    text = name.decode("latin-1").upper().replace("-", "_")
+    key = text if text in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{text}"
+    if len(_ENVIRON_KEYS) < 64:  # noqa: PLR2004 - we ask for some twenty names
+        _ENVIRON_KEYS[name] = key
+    return key
+
+
+_ENVIRON_KEYS: dict[bytes, str] = {}
+
+
+class _Responder:
+    """The `start_response` the app gets, and the body the server gets."""
+
+    __slots__ = ("_environ", "_exchange", "_held", "_rewriting", "_sent", "_server", "_site", "_started")
+
+    def __init__(self, site: Site, exchange: Exchange, environ: Environ, server: StartResponse) -> None:
+        self._site = site
+        self._exchange = exchange
+        self._environ = environ
+        self._server = server
+        self._held: tuple[str, list[tuple[str, str]], Any] | None = None
+        self._started = self._rewriting = self._sent = False
+
+    def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Write:
+        """Take the app's status and headers; they go on at once unless a document's must wait."""
+        try:
+            if exc_info and self._sent:
+                return self._server(status, headers, exc_info)  # the server raises
+        finally:
+            exc_info_now, exc_info = exc_info, None
+        self._prepare()
+        given = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+        final = self._exchange.start(int(status[:3]), given)
+        self._started = True
+        self._rewriting = final is None
+        if final is None:
+            self._held = (status, headers, exc_info_now)
+            return self._write
+        self._sent = True
+        return self._server(status, headers if final is given else _strings(final), *_maybe(exc_info_now))
+
+    def body(self, iterable: Iterable[bytes]) -> Iterable[bytes]:
+        """Return the body for the server: the app's own object, unless it is or may yet be rewritten."""
+        if self._started and not self._rewriting:
+            return iterable
+        return _Body(self, iterable)
+
+    def rewrite(self, chunk: bytes, *, last: bool) -> bytes:
+        """Pass a piece of the body; the held start goes with the first bytes."""
+        if not self._rewriting:
+            return chunk
+        out = self._exchange.feed(chunk, last=last)
+        if self._held is not None and self._exchange.headers is not None:
+            self._release()
+        return out
+
+    @property
+    def rewriting(self) -> bool:
+        """Whether the body is a document that gets our markup."""
+        return self._rewriting
+
+    def _release(self) -> Write:
+        status, _, exc_info = self._held or ("", [], None)
+        self._held = None
+        self._sent = True
+        return self._server(status, _strings(self._exchange.headers or []), *_maybe(exc_info))
+
+    def _write(self, data: bytes) -> None:
+        """The imperative way of PEP 3333: nothing is rewritten any more."""
+        if self._rewriting:
+            self._rewriting = False
+            self._exchange.abandon()
+            self._writer = self._release()
+        self._writer(data)
+
+    def _prepare(self) -> None:
+        """Settle what the exchange needs before the headers: a staged choice, the app's nonce."""
+        exchange, nonce = self._exchange, self._site.hooks.nonce
+        if exchange.staged is not None and not _commit(self._site, exchange.staged):
+            exchange.drop_staged()
+        if nonce is not None:
+            exchange.nonce = str(nonce(_hook_request(self._environ, exchange)) or "")
+
+
+class _Body:
+    """A body that is rewritten as the server iterates it."""
+
+    __slots__ = ("_chunks", "_done", "_iterable", "_responder")
+
+    def __init__(self, responder: _Responder, iterable: Iterable[bytes]) -> None:
+        self._responder = responder
+        self._iterable = iterable
+        self._chunks: Iterator[bytes] | None = None
+        self._done = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if self._done:
+            raise StopIteration
+        if self._chunks is None:
+            self._chunks = iter(self._iterable)
+        chunk = next(self._chunks, None)
+        responder = self._responder
+        if chunk is None:
+            self._done = True
+            rest = responder.rewrite(b"", last=True)
+            if rest:
+                return rest
+            raise StopIteration
+        if self._is_whole():
+            self._done = True
+            return responder.rewrite(chunk, last=True)
+        # Nothing to send yet is an empty string: the server asks again (PEP 3333, "middleware that buffers").
+        return responder.rewrite(chunk, last=False)
+
+    def _is_whole(self) -> bool:
+        """Return whether the only chunk is here: a list of one, which is what most frameworks return."""
+        try:
+            return len(self._iterable) == 1  # type: ignore[arg-type]
+        except TypeError:
+            return False
+
+    def close(self) -> None:
+        """Close the app's own iterable, on an early abort too."""
+        close = getattr(self._iterable, "close", None)
+        if close is not None:
+            close()
+
+
+def _inner_environ(environ: Environ, exchange: Exchange) -> Environ:
+    """Return the environ the app sees: the very same one unless a header in it must differ."""
+    given = [
+        (name, environ[key].encode("latin-1", "replace")) for name, key in _KEYS.items() if key in environ
+    ]
+    edited = exchange.edit_request(given) if given else None
+    if edited is None:
+        return environ
+    kept = dict(edited)
+    inner = dict(environ)
+    for name, _ in given:
+        if name in kept:
+            inner[_KEYS[name]] = kept[name].decode("latin-1")
+        else:
+            del inner[_KEYS[name]]
+    return inner
+
+
+def _read_body(environ: Environ) -> bytes:
+    """Return a request's body, but no more than shows that it is too long."""
+    length = environ.get("CONTENT_LENGTH") or ""
+    if length.isdigit():
+        wanted = min(int(length), MAX_BODY + 1)
+    elif environ.get("wsgi.input_terminated"):
+        wanted = MAX_BODY + 1
+    else:
+        return b""
+    data: bytes = environ["wsgi.input"].read(wanted)
+    return data
+
+
+def _commit(site: Site, outcome: Outcome) -> bool:
+    """Make a choice durable; return whether it may be acknowledged."""
+    if not outcome.effects:
+        return True
+    try:
+        site.append(outcome.effects)
+    except StoreError as error:
+        store_failure(error)
+        return not outcome.grants
+    if site.hooks.on_change is not None:
+        for effect in outcome.effects:
+            try:
+                site.hooks.on_change(effect.record)
+            except Exception:  # the choice is durable; the site's own code must not undo it
+                logger.exception("the on_change hook failed")
+    return True
+
+
+def _hook_request(environ: Environ, exchange: Exchange) -> ConsentRequest:
+    headers = {
+        key[5:].replace("_", "-").lower().encode("latin-1"): value.encode("latin-1", "replace")
+        for key, value in environ.items()
+        if key.startswith("HTTP_")
+    }
+    return exchange.hook_request(headers, environ.get("REMOTE_ADDR") or None, environ)
+
+
+def _status_line(status: int) -> str:
+    return f"{status} {HTTPStatus(status).phrase}"
+
+
+def _strings(headers: Headers) -> list[tuple[str, str]]:
+    return [(name.decode("latin-1").title(), value.decode("latin-1")) for name, value in headers]
+
+
+def _maybe(exc_info: Any) -> tuple[Any, ...]:
+    return (exc_info,) if exc_info else ()
