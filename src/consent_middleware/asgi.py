@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from consent_middleware.caching import Headers
-from consent_middleware.choices import Outcome
-from consent_middleware.endpoints import MAX_BODY, Reply
+from consent_middleware.endpoints import MAX_BODY
 from consent_middleware.errors import ConfigError, Fault, StoreError
 from consent_middleware.exchange import Exchange
 from consent_middleware.reporting import logger
-from consent_middleware.request import ConsentRequest
 from consent_middleware.site import ConfigSource, Hooks, Site, store_failure
+
+if TYPE_CHECKING:
+    from consent_middleware.caching import Headers
+    from consent_middleware.choices import Outcome
+    from consent_middleware.request import ConsentRequest
 
 __all__ = ["ConsentMiddleware"]
 
@@ -237,7 +239,7 @@ async def _commit(site: Site, outcome: Outcome) -> bool:
         for effect in outcome.effects:
             try:
                 await _settled(site.hooks.on_change(effect.record))
-            except Exception:  # the choice is durable; the site's own code must not undo it
+            except Exception:  # noqa: BLE001 - the choice is durable; the site's own code must not undo it
                 logger.exception("the on_change hook failed")
     return True
 

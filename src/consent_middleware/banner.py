@@ -33,7 +33,38 @@ if TYPE_CHECKING:
 __all__ = ["Banner", "Page", "Shape"]
 
 _EEA = frozenset(
-    "AT BE BG HR CY CZ DE DK EE ES FI FR GR HU IE IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK".split()  # noqa: SIM905
+    {
+        "AT",
+        "BE",
+        "BG",
+        "HR",
+        "CY",
+        "CZ",
+        "DE",
+        "DK",
+        "EE",
+        "ES",
+        "FI",
+        "FR",
+        "GR",
+        "HU",
+        "IE",
+        "IS",
+        "IT",
+        "LI",
+        "LT",
+        "LU",
+        "LV",
+        "MT",
+        "NL",
+        "NO",
+        "PL",
+        "PT",
+        "RO",
+        "SE",
+        "SI",
+        "SK",
+    }
 )
 _RTL = frozenset({"ar", "fa", "he", "ur"})
 _NONCE = b' nonce=""'
@@ -80,6 +111,7 @@ class Banner:
             lstrip_blocks=True,
         )
         self._plain = lru_cache(maxsize=256)(self._render_snippets)
+        self._head = lru_cache(maxsize=64)(self._render_head)
         self.notice = lru_cache(maxsize=256)(self._notice)
         self._check()
         self.build = self._fingerprint()
@@ -96,11 +128,13 @@ class Banner:
             notices: What the link says about signals.
             nonce: The app's CSP nonce, or nothing.
         """
-        plain = self._plain(language, base, shape, notices, bool(nonce))
+        plain = self._plain(language, base, shape, notices)
         if not nonce:
             return plain
         return Snippets(
-            plain.head.replace(_NONCE, b' nonce="' + nonce.encode("ascii") + b'"'), plain.body, plain.tail
+            self._head(language, base).replace(_NONCE, b' nonce="' + nonce.encode("ascii") + b'"'),
+            plain.body,
+            plain.tail,
         )
 
     def preferences(self, language: str, base: str, visitor: Visitor, page: Page) -> bytes:
@@ -131,7 +165,7 @@ class Banner:
         """Return a digest of all that is put into pages; it tells an older rendering from today's."""
         digest = hashlib.sha256()
         for language in self._config.site.languages:
-            snippets = self._plain(language, "", Shape.ASK, (), False)  # noqa: FBT003 - a cache key
+            snippets = self._plain(language, "", Shape.ASK, ())
             digest.update(snippets.head + snippets.body + snippets.tail)
         return digest.hexdigest()[:12]
 
@@ -147,19 +181,17 @@ class Banner:
         return self._env.get_template(template).render(context)
 
     def _render_snippets(
-        self,
-        language: str,
-        base: str,
-        shape: Shape,
-        notices: tuple[Notice, ...],
-        keep_nonce: bool,  # noqa: FBT001 - a cache key
+        self, language: str, base: str, shape: Shape, notices: tuple[Notice, ...]
     ) -> Snippets:
         context = self._context(language, base) | {"notices": [notice.value for notice in notices]}
-        head = self._ascii("loader.html", context)
         body = self._ascii("banner.html", context) if shape is Shape.ASK else b""
         link = shape is not Shape.LOADER and self._config.banner.link != "none"
         tail = self._ascii("link.html", context) if link else b""
-        return Snippets(head if keep_nonce else head.replace(_NONCE, b""), body, tail)
+        return Snippets(self._head(language, base).replace(_NONCE, b""), body, tail)
+
+    def _render_head(self, language: str, base: str) -> bytes:
+        """Return the loader with an empty place for a nonce."""
+        return self._ascii("loader.html", self._context(language, base))
 
     def _ascii(self, template: str, context: dict[str, Any]) -> bytes:
         return self._render(template, context).encode("ascii", "xmlcharrefreplace").strip() + b"\n"
@@ -265,7 +297,7 @@ class Banner:
             )
         for language in self._config.site.languages:
             try:
-                markup = self._render_snippets(language, "", Shape.ASK, (), False).body  # noqa: FBT003 - as above
+                markup = self._render_snippets(language, "", Shape.ASK, ()).body
             except TemplateError as error:
                 fault = Fault("site.templates", f"a template cannot be rendered: {error}.")
                 raise ConfigError(where, [fault]) from error

@@ -6,7 +6,6 @@ an effect. Who grants nothing gets no identifier; the same state again writes no
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -15,6 +14,8 @@ from consent_middleware.policy import Choice, make_choice
 from consent_middleware.records.model import AppendRecord, NoticeText, build_record
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from consent_middleware.codec import ChoiceCodec
     from consent_middleware.config import ConsentConfig
     from consent_middleware.visitor import Visitor, Visitors
@@ -107,7 +108,7 @@ class Choices:
         earlier = before.principal if before else None
         principal = earlier or self._new_id() if choice.granted else None
         choice = Choice(choice.granted, choice.refused, choice.at, choice.signals, principal)
-        record = self._record(choice, earlier or principal, bool(earlier), answer, language, now)
+        record = self._record(choice, answer, earlier=earlier, language=language, now=now)
         cookie = self._visitors.names.set_cookie(
             self._codec.encode(choice), secure=secure, max_age_s=self._lifetime_s
         )
@@ -115,21 +116,15 @@ class Choices:
         return Outcome(after, cookie, (record,))
 
     def _record(
-        self,
-        choice: Choice,
-        principal: str | None,
-        withdrawn: bool,
-        answer: Answer,
-        language: str,
-        now: float,  # noqa: FBT001, PLR0913
+        self, choice: Choice, answer: Answer, *, earlier: str | None, language: str, now: float
     ) -> AppendRecord:
         controller = self._config.controller
         notice = NoticeText.of(self._notice(language), language)
         record = build_record(
             self._catalog,
             choice,
-            principal=principal,
-            withdrawn=withdrawn,
+            principal=earlier or choice.principal,
+            withdrawn=earlier is not None,
             method=answer.method.value,
             regime=self._config.regime.value,
             controller={

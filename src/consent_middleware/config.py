@@ -14,10 +14,9 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, PrivateAttr, ValidationError
-from pydantic_core import ErrorDetails
 
 from consent_middleware.catalog import (
     ESSENTIAL,
@@ -34,6 +33,9 @@ from consent_middleware.errors import ConfigError, Fault
 from consent_middleware.regions import Regime
 from consent_middleware.signals import DntScope, WhenOn
 from consent_middleware.texts import available_languages
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 __all__ = ["ConsentConfig", "load_config", "load_secret_keys"]
 

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, urlsplit
 
 from consent_middleware.banner import Page
-from consent_middleware.caching import Headers
 from consent_middleware.choices import Answer, Choices, Method, Outcome
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from consent_middleware.assets import Assets
     from consent_middleware.banner import Banner
+    from consent_middleware.caching import Headers
     from consent_middleware.config import ConsentConfig
     from consent_middleware.records.model import AppendRecord
     from consent_middleware.visitor import Visitor
@@ -28,6 +29,7 @@ __all__ = ["MAX_BODY", "Endpoints", "OwnRequest", "Reply", "local_path"]
 
 MAX_BODY = 16_384
 _MAX_FIELDS = 1_000
+_MAX_PATH = 2_048
 _LOCAL = re.compile(r"/(?![/\\])[^\x00-\x20\\\x7f]*\Z")
 _HTML = (b"content-type", b"text/html; charset=utf-8")
 _JSON = (b"content-type", b"application/json")
@@ -110,6 +112,7 @@ class Endpoints:
         self._origins = frozenset(config.site.origins)
         self._routes: Mapping[str, tuple[frozenset[str], Callable[[OwnRequest], Reply]]] = {
             "preferences": (frozenset({"GET", "HEAD"}), self._preferences),
+            "static": (frozenset({"GET", "HEAD"}), self._static),
             "state.json": (frozenset({"GET", "HEAD"}), self._state),
             "choice": (frozenset({"POST"}), self._choice),
         }
@@ -121,12 +124,10 @@ class Endpoints:
 
     def answer(self, request: OwnRequest) -> Reply:
         """Return the reply to one request; never raises for what a visitor sends."""
-        if request.rest.startswith("static/"):
-            methods, handler = frozenset({"GET", "HEAD"}), self._static
-        elif request.rest in self._routes:
-            methods, handler = self._routes[request.rest]
-        else:
+        route = self._routes.get("static" if request.rest.startswith("static/") else request.rest)
+        if route is None or request.rest == "static":
             return _words(404, "There is no such page here.")
+        methods, handler = route
         if request.method not in methods:
             allow = (b"allow", ", ".join(sorted(methods)).encode("ascii"))
             return _words(405, f"This address answers {' and '.join(sorted(methods))} only.", allow)
@@ -292,7 +293,7 @@ def local_path(text: str) -> str:
     One slash at the start, no backslash (browsers read it as a slash), no white space or control character
     (browsers drop some before they look).
     """
-    return text if len(text) <= 2_048 and _LOCAL.match(text) else ""  # noqa: PLR2004 - longer than any sane path
+    return text if len(text) <= _MAX_PATH and _LOCAL.match(text) else ""
 
 
 def _http_url(url: str) -> tuple[str, str, str, str] | None:

@@ -19,7 +19,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from consent_middleware.banner import Shape
@@ -45,6 +44,8 @@ from consent_middleware.signals import read_signals
 from consent_middleware.texts import best_language, preferred_languages
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from consent_middleware.html import Snippets
     from consent_middleware.site import Site
     from consent_middleware.visitor import Visitor
@@ -79,8 +80,26 @@ class Exchange:
     """
 
     __slots__ = (
-        "_header", "_method", "_scheme", "_now", "_page", "_path", "_pending", "_personal", "_read", "_shared", "_staged",
-        "_started", "_status", "_unsuffixed", "_visitor", "base", "headers", "nonce", "site", "skip",
+        "_header",
+        "_method",
+        "_now",
+        "_page",
+        "_path",
+        "_pending",
+        "_personal",
+        "_read",
+        "_scheme",
+        "_shared",
+        "_staged",
+        "_started",
+        "_status",
+        "_unsuffixed",
+        "_visitor",
+        "base",
+        "headers",
+        "nonce",
+        "site",
+        "skip",
     )  # fmt: skip
 
     def __init__(
@@ -314,7 +333,7 @@ class Exchange:
         self._pending = headers
         if html and self._is_document(lowered, content_type):
             return self._hold(dict(lowered), content_type)
-        if self._unsuffixed and self._status == 304:  # noqa: PLR2004 - Not Modified
+        if self._unsuffixed and self._status == 304:
             lowered = headers = self._tagged(lowered)
         self.headers = self._private(lowered) if self._personal else headers
         return self.headers
@@ -388,7 +407,11 @@ class Exchange:
         length = page.length(whole)
         if length is not None:
             headers.append((b"content-length", str(length).encode("ascii")))
-        return headers if self._shared else self._private(headers + self._deletions(self.visitor, path=self.base + self._path))
+        return (
+            headers
+            if self._shared
+            else self._private(headers + self._deletions(self.visitor, path=self.base + self._path))
+        )
 
     def _tagged(self, headers: Headers) -> Headers:
         tag = None

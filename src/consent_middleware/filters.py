@@ -114,7 +114,7 @@ def parent_domains(host: str) -> tuple[str, ...]:
     """
     name = host.lower().rstrip(".")
     labels = name.split(".")
-    if len(labels) < 2 or _is_address(name):  # noqa: PLR2004 - "localhost" has no parent
+    if len(labels) < 2 or _is_address(name):
         return ()
     return tuple(".".join(labels[i:]) for i in range(len(labels) - 1))
 

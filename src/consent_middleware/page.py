@@ -7,9 +7,12 @@ and what it gets is for `exchange`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from consent_middleware.html import GzipTranscoder, Injector, Snippets
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 __all__ = ["GZIP", "STALE", "Page", "content_coding", "is_rewritable"]
 
@@ -40,7 +43,7 @@ def is_rewritable(status: int, headers: Mapping[bytes, bytes], content_type: byt
 
     Error pages are pages.
     """
-    if status < 200 or status in _BODILESS or 300 <= status < 400:  # noqa: PLR2004 - 1xx and 3xx
+    if status < 200 or status in _BODILESS or 300 <= status < 400:
         return False
     charset = _CHARSET.search(content_type)
     if charset and _WIDE.search(charset[1]):

@@ -6,13 +6,16 @@ header, cookie or clock: `now` is passed in.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from consent_middleware.catalog.model import Basis, Catalog
 from consent_middleware.regions import Regime
 from consent_middleware.signals import NO_SIGNALS, DntScope, Signals, WhenOn
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "Choice",

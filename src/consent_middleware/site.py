@@ -18,13 +18,13 @@ from consent_middleware.choices import Choices
 from consent_middleware.codec import ChoiceCodec
 from consent_middleware.config import ConsentConfig, load_config, load_secret_keys
 from consent_middleware.endpoints import Endpoints
-from consent_middleware.errors import StoreError
 from consent_middleware.policy import Rules
 from consent_middleware.records import Journal, NullStore, SqlStore, resolve_url
 from consent_middleware.reporting import Reporter, logger
 from consent_middleware.visitor import Visitors
 
 if TYPE_CHECKING:
+    from consent_middleware.errors import StoreError
     from consent_middleware.records import AppendRecord, ConsentRecord
     from consent_middleware.request import ConsentRequest
 

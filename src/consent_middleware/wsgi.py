@@ -130,7 +130,7 @@ class _Header:
 def _environ_key(name: bytes) -> str:
     text = name.decode("latin-1").upper().replace("-", "_")
     key = text if text in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{text}"
-    if len(_ENVIRON_KEYS) < 64:  # noqa: PLR2004 - we ask for some twenty names
+    if len(_ENVIRON_KEYS) < 64:
         _ENVIRON_KEYS[name] = key
     return key
 
@@ -141,33 +141,41 @@ _ENVIRON_KEYS: dict[bytes, str] = {}
 class _Responder:
     """The `start_response` the app gets, and the body the server gets."""
 
-    __slots__ = ("_environ", "_exchange", "_held", "_rewriting", "_sent", "_server", "_site", "_started")
+    __slots__ = (
+        "_environ",
+        "_exchange",
+        "_held",
+        "_rewriting",
+        "_sent",
+        "_server",
+        "_site",
+        "_started",
+        "_writer",
+    )
 
     def __init__(self, site: Site, exchange: Exchange, environ: Environ, server: StartResponse) -> None:
         self._site = site
         self._exchange = exchange
         self._environ = environ
         self._server = server
-        self._held: tuple[str, list[tuple[str, str]], Any] | None = None
+        self._held: tuple[str, Any] | None = None
+        self._writer: Write | None = None
         self._started = self._rewriting = self._sent = False
 
     def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Write:
         """Take the app's status and headers; they go on at once unless a document's must wait."""
-        try:
-            if exc_info and self._sent:
-                return self._server(status, headers, exc_info)  # the server raises
-        finally:
-            exc_info_now, exc_info = exc_info, None
+        if exc_info and self._sent:
+            return self._server(status, headers, exc_info)  # the server raises
         self._prepare()
         given = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         final = self._exchange.start(int(status[:3]), given)
         self._started = True
         self._rewriting = final is None
         if final is None:
-            self._held = (status, headers, exc_info_now)
+            self._held = (status, exc_info)
             return self._write
         self._sent = True
-        return self._server(status, headers if final is given else _strings(final), *_maybe(exc_info_now))
+        return self._server(status, headers if final is given else _strings(final), *_maybe(exc_info))
 
     def body(self, iterable: Iterable[bytes]) -> Iterable[bytes]:
         """Return the body for the server: the app's own object, unless it is or may yet be rewritten."""
@@ -184,20 +192,15 @@ class _Responder:
             self._release()
         return out
 
-    @property
-    def rewriting(self) -> bool:
-        """Whether the body is a document that gets our markup."""
-        return self._rewriting
-
     def _release(self) -> Write:
-        status, _, exc_info = self._held or ("", [], None)
+        status, exc_info = self._held or ("", None)
         self._held = None
         self._sent = True
         return self._server(status, _strings(self._exchange.headers or []), *_maybe(exc_info))
 
     def _write(self, data: bytes) -> None:
         """The imperative way of PEP 3333: nothing is rewritten any more."""
-        if self._rewriting:
+        if self._writer is None:
             self._rewriting = False
             self._exchange.abandon()
             self._writer = self._release()
@@ -303,7 +306,7 @@ def _commit(site: Site, outcome: Outcome) -> bool:
         for effect in outcome.effects:
             try:
                 site.hooks.on_change(effect.record)
-            except Exception:  # the choice is durable; the site's own code must not undo it
+            except Exception:  # noqa: BLE001 - the choice is durable; the site's own code must not undo it
                 logger.exception("the on_change hook failed")
     return True
 

@@ -1,4 +1,4 @@
-// Asks, lifts and withdraws. guard.js knows what is granted; handlers are delegated, so swapped bodies keep working.
+// Asks, lifts and withdraws. Handlers are delegated, so swapped bodies keep working.
 (() => {
   "use strict";
   const page = /** @type {any} */ (window);
@@ -23,8 +23,11 @@
   const OTHERS = `template${NAMED},:not(script):is([data-src],[data-srcset])${NAMED}`;
   const lifted = new WeakSet();
   const warned = new Set();
-  /** @type {any} Made with the first script: a strict policy may not know its name. */
-  let trusted;
+  /** @type {any} */
+  let policy;
+  const rules = { createScript: String, createScriptURL: String };
+  /** Made with the first script: a strict site may not know its name. */
+  const trust = () => policy ??= page.trustedTypes?.createPolicy("consent", rules) ?? rules;
 
   /** @param {any} el The service decides where one is named. */
   const nameOf = (el) => el.dataset.service || el.dataset.name || el.dataset.category || "";
@@ -42,16 +45,14 @@
 
   /** Settles once an external script has run or failed. @param {any} held */
   function run(held) {
-    // A clone keeps all attributes and passes Trusted Types; only source and text need the policy.
+    // A clone passes Trusted Types; only source and text need the policy.
     const script = held.cloneNode();
     const { src = held.getAttribute("src"), type } = held.dataset;
     for (const name of ["type", "src", "data-src", "data-type"]) script.removeAttribute(name);
     if (type) script.type = type;
     script.nonce = held.nonce;
-    const rules = { createScript: String, createScriptURL: String };
-    trusted ??= page.trustedTypes?.createPolicy("consent", rules) ?? rules;
-    if (src) script.src = trusted.createScriptURL(src);
-    else script.text = trusted.createScript(held.text);
+    if (src) script.src = trust().createScriptURL(src);
+    else script.text = trust().createScript(held.text);
     // What fires no event is not waited for.
     const over = src && !script.noModule && /^$|module|(java|ecma)script/.test(script.type)
       && new Promise((done) => { script.onload = script.onerror = done; });
@@ -72,6 +73,7 @@
     for (const script of $$('script:not([type="text/plain"])', content)) {
       if (script.type) script.dataset.type = script.type;
       script.type = "text/plain";
+      script.text = trust().createScript(script.text);
       if (!nameOf(script)) script.dataset.category = nameOf(el);
     }
     el.replaceWith(content);
@@ -123,9 +125,9 @@
   /** @param {any} el */
   const shown = (el) => el?.isConnected && el.getClientRects().length && el !== document.body;
 
-  /** Focus never falls back to the body. */
+  /** The body never gets the focus. */
   function home() {
-    const spot = $$('#consent-link a,[data-consent="preferences"]').find(shown) || $("main,h1,h2");
+    const spot = [...$$("#consent-link a"), ...$$('[data-consent="preferences"]')].find(shown) || $("main,h1,h2");
     if (spot?.tabIndex < 0) spot.tabIndex = -1;
     spot?.focus({ preventScroll: true });
   }
@@ -267,6 +269,7 @@
 
   // What the site may call
 
+  const { always, category } = core.site;
   /** @param {string[][]} pairs */
   const post = (...pairs) => send(`${core.base}choice`, new URLSearchParams(pairs)).catch(() => false);
   /** @param {string | string[]} ids */
@@ -274,7 +277,7 @@
     : ids.length ? post(["action", "save"], ...[ids].flat().map((id) => ["category", id])) : post(["action", "reject_all"]);
   /** @param {string | string[]} ids */
   consent.acceptService = (ids) => post(["action", "save"], ["detail", "1"],
-    ...[...new Set([known, ids].flat())].map((id) => [id in core.site.category ? "service" : "category", id]));
+    ...[...new Set([known, ids].flat())].filter((id) => !always.includes(id)).map((id) => [id in category ? "service" : "category", id]));
   consent.showPreferences = () => show();
   for (const [name, args, done] of core.queue) done(consent[name](...args));
 
@@ -282,7 +285,7 @@
 
   /** @type {any} */
   let banner;
-  /** Tells the style sheet how much room the banner takes, so that nothing focused stays behind it. */
+  /** Tells the style sheet how much room the banner takes. */
   function measure() {
     if (!shown(banner)) return;
     const { offsetTop, offsetHeight, dataset } = banner;

@@ -21,7 +21,9 @@ __all__ = ["builtin_services", "known_cookie_owners", "preset_cookies", "service
 
 def service_from_table(service_id: str, table: Mapping[str, Any]) -> Service:
     """Build a service from a validated table of the same shape as ``[[services]]`` in consent.toml."""
-    fields = {key: tuple(value) if isinstance(value, list) else value for key, value in table.items()}
+    fields: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in table.items()
+    }
     fields["cookies"] = tuple(CookieSpec(**cookie) for cookie in table.get("cookies", ()))
     fields.setdefault("name", service_id)
     return Service(**{**fields, "id": service_id})

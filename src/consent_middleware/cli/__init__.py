@@ -17,7 +17,7 @@ __all__ = ["main"]
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="consent-middleware")
 def main() -> None:
-    """Consent for ASGI and WSGI sites.
+    r"""Consent for ASGI and WSGI sites.
 
     \b
     Examples:
@@ -33,7 +33,7 @@ def keys() -> None:
 
 @keys.command("new")
 def keys_new() -> None:
-    """Print a new random key.
+    r"""Print a new random key.
 
     \b
     Example:
@@ -52,7 +52,7 @@ def keys_new() -> None:
     help="The declaration; default: CONSENT_CONFIG, else consent.toml in this folder.",
 )
 def check(config: Path | None) -> None:
-    """Check a declaration and say what it declares. Exit code 1 where something is wrong.
+    r"""Check a declaration and say what it declares. Exit code 1 where something is wrong.
 
     \b
     Example:

@@ -21,9 +21,12 @@ may decline. Sources: WHATWG HTML 13.2.5 (tokenization), 13.2.3.2 (the first 1,0
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import cast
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Injector", "Snippets"]
 
@@ -173,8 +176,15 @@ class Injector:
         tail_at = start + _insertion(body[start:])
         self._state = _State.PASS
         return b"".join(
-            (view[:head_at], snippets.head, view[head_at:body_at], snippets.body)
-            + (view[body_at:tail_at], snippets.tail, view[tail_at:])
+            (
+                view[:head_at],
+                snippets.head,
+                view[head_at:body_at],
+                snippets.body,
+                view[body_at:tail_at],
+                snippets.tail,
+                view[tail_at:],
+            )
         )
 
     def feed(self, chunk: bytes) -> bytes:
@@ -227,20 +237,19 @@ class Injector:
 
     def _lead(self, data: bytes, *, final: bool) -> bool:
         """Settle from the first tag whether the page gets anything; return False to wait for more."""
-        match = _LEAD.match(data)
-        if match is None or not match["tag"]:
-            settled = (
-                match is not None and match["doctype"] and (final or data[match.end() :][:1] not in b"<")
-            )
+        match = cast("re.Match[bytes]", _LEAD.match(data))  # every part of it is optional
+        doctype, tag = match["doctype"], match["tag"]
+        if tag is None:
+            settled = doctype is not None and (final or data[match.end() :][:1] not in b"<")
             if not settled and not final and _LEAD_SO_FAR.fullmatch(data):
                 return False
             if not settled:
                 self._refuse()
                 return True
-        is_html = bool(match["tag"]) and match["name"].lower() == b"html"
-        if self._require and not match["doctype"] and not is_html:
+        is_html = tag is not None and match["name"].lower() == b"html"
+        if self._require and doctype is None and not is_html:
             self._refuse()
-        elif self._decide(match["tag"] if is_html else b"") is None:
+        elif self._decide(tag if is_html else b"") is None:
             self._state = _State.PASS
         else:
             self._place()

@@ -51,7 +51,7 @@ class Journal:
         try:
             self.store.append(effects)
         except StoreError as error:
-            _log.error("%s; it is kept in the journal.", error)  # noqa: TRY400 - a trace would quote the row
+            _log.error("%s; it is kept in the journal.", error)
             self._write(effects)
         else:
             self._replay_waiting()

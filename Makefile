@@ -1,0 +1,54 @@
+# make demo   a small site with consent, on http://127.0.0.1:8000
+# make test   everything: lint, types, tests, a real browser
+# make bench  what the middleware adds to a request, beside others
+PYTHON ?= python3
+VENV   ?= .venv
+PORT   ?= 8000
+SERVER ?= asgi
+BIN    := $(VENV)/bin
+
+.PHONY: demo test lint types unit browser conformance bench wheel clean
+
+$(VENV)/.demo: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "No venv module: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
+	@echo "Installing the demo's needs into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo]'
+	@touch $@
+
+$(VENV)/.test: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "No venv module: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
+	@echo "Installing the tests' needs into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@
+
+demo: $(VENV)/.demo
+	@$(BIN)/python -m examples.shop --port $(PORT) --server $(SERVER)
+
+# Cheap checks first. A browser test never skips: without a browser `make test` fails and says what to install.
+test: lint types unit browser
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+unit: $(VENV)/.test
+	$(BIN)/python -m pytest -q -m "not browser"
+
+browser: $(VENV)/.test
+	@$(BIN)/python tests/browser/install.py
+	$(BIN)/python -m pytest -q -m browser
+
+conformance: $(VENV)/.test
+	$(BIN)/python -m pytest -q tests/conformance
+
+bench: $(VENV)/.test
+	$(BIN)/python benchmarks/overhead.py
+
+wheel: $(VENV)/.test
+	$(BIN)/python -m build
+
+clean:
+	rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

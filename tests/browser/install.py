@@ -1,0 +1,68 @@
+"""Make sure that a Chromium is there for the browser tests: Playwright's own, an installed one, or Debian's.
+
+Run by `make test` before the browser tests. Exit code 1, with words, where none can be had.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from playwright.sync_api import sync_playwright
+
+SYSTEM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+TIMEOUT_S = 300
+
+
+def playwrights_own() -> str | None:
+    """Return the path of the Chromium that Playwright has downloaded, if it has."""
+    with sync_playwright() as playwright:
+        path = playwright.chromium.executable_path
+    return path if Path(path).exists() else None
+
+
+def installed() -> str | None:
+    """Return the path of a Chromium to test with, if there is one."""
+    return playwrights_own() or next((path for name in SYSTEM if (path := shutil.which(name))), None)
+
+
+def run(*command: str) -> bool:
+    """Run an installer; return whether it succeeded in time."""
+    print("$", " ".join(command), flush=True)  # noqa: T201 - says what takes so long
+    try:
+        return subprocess.run(command, check=False, timeout=TIMEOUT_S).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def install() -> None:
+    """Download Playwright's Chromium, else install the system's package."""
+    if run(sys.executable, "-m", "playwright", "install", "--with-deps", "chromium"):
+        return
+    if shutil.which("apt-get") and os.geteuid() == 0:
+        run("apt-get", "update", "-qq")
+        run("apt-get", "install", "-y", "-qq", "chromium")
+
+
+def main() -> int:
+    """Return 0 once there is a Chromium."""
+    if installed() is None:
+        install()
+    path = installed()
+    if path is None:
+        print(  # noqa: T201 - the message is the point
+            "The browser tests need a Chromium. Run one of:\n"
+            "  python -m playwright install --with-deps chromium\n"
+            "  apt-get install chromium",
+            file=sys.stderr,
+        )
+        return 1
+    print("Browser tests use", path)  # noqa: T201 - as above
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
