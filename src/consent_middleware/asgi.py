@@ -70,15 +70,18 @@ class ConsentMiddleware:
         if kind not in {"http", "websocket"} or _MARK in scope:
             await self.app(scope, receive, send)
             return
-        headers = _listed(scope.get("headers"))
+        given = scope.get("headers")
+        headers = given if type(given) is list else _listed(given)
         found = dict(headers)
         header = (found if len(found) == len(headers) else _joined(headers)).get
-        base, path = _mount(scope)
+        base, path = scope.get("root_path") or "", scope["path"]
+        if base and path.startswith(base + "/"):  # servers differ in whether `path` holds both
+            path = path[len(base) :]
         site = self.site
         exchange = Exchange(
             site, scope.get("method", "GET"), scope.get("scheme") or "http", base, path, header, site.clock()
         )
-        if kind == "http" and path.startswith(site.prefix):
+        if path.startswith(site.prefix) and kind == "http":
             await self._answer(exchange, scope, receive, send)
             return
         if site.hooks.skip is not None:
@@ -91,7 +94,7 @@ class ConsentMiddleware:
             state["consent"] = exchange.consent
         inner[_MARK] = True
         try:
-            await self.app(inner, receive, _Responder(site, exchange, scope, send).send)
+            await self.app(inner, receive, _Responder(exchange, scope, send).send)
         finally:
             del inner[_MARK]
             if inner is not scope:  # what the router found out is for outer layers too
@@ -111,22 +114,32 @@ class ConsentMiddleware:
 class _Responder:
     """The `send` the app gets: holds back a document's start until its headers can be final."""
 
-    __slots__ = ("_exchange", "_held", "_rewriting", "_scope", "_send", "_site")
+    _held: Message | None = None
+    _rewriting = False
 
-    def __init__(self, site: Site, exchange: Exchange, scope: Scope, send: Send) -> None:
-        self._site = site
+    def __init__(self, exchange: Exchange, scope: Scope, send: Send) -> None:
         self._exchange = exchange
         self._scope = scope
         self._send = send
-        self._held: Message | None = None
-        self._rewriting = False
 
     async def send(self, message: Message) -> None:
         kind = message["type"]
-        if kind == "http.response.start":
-            await self._start(message)
-        elif kind == "http.response.body" and self._rewriting:
-            await self._body(message)
+        if kind == "http.response.body":
+            if self._rewriting:
+                await self._body(message)
+            else:
+                await self._send(message)
+        elif kind == "http.response.start":
+            exchange, given = self._exchange, message.get("headers")
+            if exchange.staged is not None or exchange.site.hooks.nonce is not None:
+                await self._prepare()
+            final = exchange.start(message["status"], given if type(given) is list else _listed(given))
+            if final is given:
+                await self._send(message)
+            elif final is None:
+                self._held, self._rewriting = message, True
+            else:
+                await self._send({**message, "headers": final})
         elif kind in _SOCKET_STARTS:
             await self._prepare()
             headers = self._exchange.start_socket(_listed(message.get("headers")))
@@ -137,30 +150,17 @@ class _Responder:
                 await self._release()
             await self._send(message)
 
-    async def _start(self, message: Message) -> None:
-        exchange, given = self._exchange, message.get("headers")
-        headers = _listed(given)
-        if exchange.staged is not None or self._site.hooks.nonce is not None:
-            await self._prepare()
-        final = exchange.start(message["status"], headers)
-        if final is None:
-            self._held, self._rewriting = message, True
-        elif final is given:
-            await self._send(message)
-        else:
-            await self._send({**message, "headers": final})
-
     async def _prepare(self) -> None:
         """Settle what the exchange needs before the headers: a staged choice, the app's nonce."""
-        exchange, nonce = self._exchange, self._site.hooks.nonce
-        if exchange.staged is not None and not await _commit(self._site, exchange.staged):
+        exchange, nonce = self._exchange, self._exchange.site.hooks.nonce
+        if exchange.staged is not None and not await _commit(exchange.site, exchange.staged):
             exchange.drop_staged()
         if nonce is not None:
             exchange.nonce = str(await _settled(nonce(_hook_request(self._scope, exchange))) or "")
 
     async def _body(self, message: Message) -> None:
         more = message.get("more_body", False)
-        out = self._exchange.feed(bytes(message.get("body", b"")), last=not more)
+        out = self._exchange.feed(message.get("body", b""), last=not more)
         if self._held is not None and self._exchange.headers is not None:
             await self._release()
         if out or not more:
@@ -173,7 +173,7 @@ class _Responder:
 
 def _listed(headers: Iterable[Any] | None) -> Headers:
     """Return headers as a list; the very same one if it is one."""
-    return headers if isinstance(headers, list) else [(name, value) for name, value in headers or ()]
+    return headers if type(headers) is list else [(name, value) for name, value in headers or ()]
 
 
 def _joined(headers: Headers) -> dict[bytes, bytes]:
@@ -183,15 +183,6 @@ def _joined(headers: Headers) -> dict[bytes, bytes]:
         glue = b"; " if name == b"cookie" else b", "
         found[name] = found[name] + glue + value if name in found else value
     return found
-
-
-def _mount(scope: Scope) -> tuple[str, str]:
-    """Return where the app is mounted and the path below; servers differ in whether `path` has both."""
-    base: str = scope.get("root_path") or ""
-    path: str = scope["path"]
-    if base and path.startswith(base + "/"):
-        return base, path[len(base) :]
-    return base, path
 
 
 def _inner_scope(scope: Scope, exchange: Exchange, headers: Headers) -> Scope:

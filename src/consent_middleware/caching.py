@@ -6,16 +6,28 @@ Works on lists of ``(name, value)`` byte pairs with lower-case names; never loos
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
-__all__ = ["Headers", "is_shared", "make_private", "merge_vary", "suffix_etag", "unsuffix_etags", "without"]
+__all__ = [
+    "SHARED_HEADERS",
+    "Headers",
+    "is_shared",
+    "joined",
+    "make_private",
+    "private_control",
+    "suffix_etag",
+    "unsuffix_etags",
+    "vary_with",
+]
 
 Headers = list[tuple[bytes, bytes]]
 
-_SHARED_HEADERS = frozenset({b"cdn-cache-control", b"surrogate-control"})
+SHARED_HEADERS = (b"cdn-cache-control", b"surrogate-control")
+_CACHING = frozenset({b"cache-control", b"vary", *SHARED_HEADERS})
 _PRIVATE = re.compile(rb"(?:^|,)\s*(?:private|no-store)\b", re.IGNORECASE)
 _SHARED = re.compile(rb"(?:^|,)\s*(?:public|s-maxage)\b", re.IGNORECASE)
 _LOOSE = re.compile(
@@ -25,44 +37,53 @@ _ETAG = re.compile(rb'(W/)?"([^"]*)"')
 _MARK = b";consent-"
 
 
-def without(headers: Headers, *names: bytes) -> Headers:
-    """Return the headers without the named ones."""
-    return [header for header in headers if header[0] not in names]
+def joined(headers: Headers) -> dict[bytes, bytes]:
+    """Return the headers by name, repeated ones joined with a comma (RFC 9110 5.3)."""
+    values = dict(headers)
+    if len(values) != len(headers):
+        values = {}
+        for name, value in headers:
+            values[name] = values[name] + b", " + value if name in values else value
+    return values
 
 
-def _joined(headers: Headers, name: bytes) -> bytes:
-    return b", ".join(value for key, value in headers if key == name)
-
-
-def is_shared(headers: Headers) -> bool:
+def is_shared(values: Mapping[bytes, bytes]) -> bool:
     """Return whether the app says that one copy may serve everybody, and sets no cookie."""
-    names = {name for name, _ in headers}
-    if b"set-cookie" in names:
+    control = values.get(b"cache-control", b"")
+    if b"set-cookie" in values or _PRIVATE.search(control):
         return False
-    control = _joined(headers, b"cache-control")
-    if _PRIVATE.search(control):
-        return False
-    return bool(_SHARED.search(control)) or not names.isdisjoint(_SHARED_HEADERS)
+    return bool(_SHARED.search(control)) or any(name in values for name in SHARED_HEADERS)
 
 
-def merge_vary(headers: Headers, names: Iterable[bytes]) -> Headers:
-    """Return the headers with these names added to ``Vary``, each once; ``*`` stays ``*`` (RFC 9110 12.5.5)."""
-    present = [part.strip() for part in _joined(headers, b"vary").split(b",") if part.strip()]
+@lru_cache(maxsize=512)
+def vary_with(vary: bytes, names: tuple[bytes, ...]) -> bytes:
+    """Return a ``Vary`` value with these names added, each once; ``*`` stays ``*`` (RFC 9110 12.5.5)."""
+    present = [part.strip() for part in vary.split(b",") if part.strip()]
     lowered = {part.lower() for part in present}
     if b"*" in lowered:
-        return headers
-    missing = [name for name in names if name.lower() not in lowered]
-    return [*without(headers, b"vary"), (b"vary", b", ".join([*present, *missing]))]
+        return vary
+    return b", ".join([*present, *(name for name in names if name.lower() not in lowered)])
 
 
-def make_private(headers: Headers) -> Headers:
-    """Return the headers with ``Cache-Control: private``; stricter directives stay, shared ones go."""
-    control = _joined(headers, b"cache-control")
-    kept = without(headers, b"cache-control", *_SHARED_HEADERS)
+@lru_cache(maxsize=512)
+def private_control(control: bytes) -> bytes:
+    """Return a ``Cache-Control`` value made private; stricter directives stay, shared ones go."""
     directives = [part.strip() for part in control.split(b",") if part.strip() and not _LOOSE.match(part)]
     if not _PRIVATE.search(control):
         directives.insert(0, b"private")
-    return [*kept, (b"cache-control", b", ".join(directives))]
+    return b", ".join(directives)
+
+
+def make_private(headers: Headers, vary: tuple[bytes, ...]) -> Headers:
+    """Return the headers of a personal response: ``Cache-Control: private``, and what it varies by.
+
+    Directives that only speak to shared caches, and their own headers, go.
+    """
+    values = joined([header for header in headers if header[0] in _CACHING])
+    kept = [header for header in headers if header[0] not in _CACHING]
+    kept.append((b"vary", vary_with(values.get(b"vary", b""), vary)))
+    kept.append((b"cache-control", private_control(values.get(b"cache-control", b""))))
+    return kept
 
 
 def suffix_etag(etag: bytes, variant: bytes) -> bytes:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["cookie_pairs", "deletion", "is_deletion", "is_http_only", "pair_name", "set_cookie_name"]
 
 _WHITE = b" \t"
+_LIFETIME = re.compile(rb";[ \t]*(max-age|expires)[ \t]*=([^;]*)", re.IGNORECASE)
 _INTEGER = re.compile(rb"-?\d+\Z")
 _EPOCH = b"Thu, 01 Jan 1970 00:00:00 GMT"
 
@@ -55,15 +56,13 @@ def is_deletion(value: bytes, now: float) -> bool:
     """
     max_age: int | None = None
     expires: float | None = None
-    for piece in value.split(b";")[1:]:
-        name, _, argument = piece.partition(b"=")
-        key, text = name.strip(_WHITE).lower(), argument.strip(_WHITE)
-        if key == b"max-age" and _INTEGER.match(text):
-            # Only the sign matters, and a browser may be sent thousands of digits.
-            max_age = -1 if text.startswith(b"-") or not text.strip(b"0") else 1
-        elif key == b"expires":
-            moment = _http_date(text)
+    for key, text in _LIFETIME.findall(value):
+        if key[:1] in b"eE":
+            moment = _http_date(text.strip(_WHITE))
             expires = expires if moment is None else moment
+        elif _INTEGER.match(text.strip(_WHITE)):
+            # Only the sign matters, and a browser may be sent thousands of digits.
+            max_age = -1 if text.lstrip(_WHITE).startswith(b"-") or not text.strip(b"0 \t") else 1
     if max_age is not None:
         return max_age <= 0
     return expires is not None and expires <= now

@@ -202,7 +202,7 @@ class Endpoints:
         else:
             back = self._next(request, form.get("next", [""])[0])
             location = (b"location", quote(back, safe="/%?#:@!$&'()*+,;=[]~-._").encode("ascii"))
-            reply = Reply(303, [location, *headers], b"", outcome.effects, outcome)
+            reply = Reply(303, [location, _TEXT, *headers], b"", outcome.effects, outcome)
         sorry = _words(503, self._banner.message(request.language, "not_saved"), (b"retry-after", b"30"))
         return Reply(reply.status, reply.headers, reply.body, reply.effects, outcome, sorry)
 

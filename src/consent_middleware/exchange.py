@@ -11,59 +11,38 @@ An adapter makes an `Exchange` a request and calls, in this order:
 =====================  ====================================================================================
 
 Headers are lists of ``(name, value)`` byte pairs. A response that nothing is done to comes back as the very
-object that went in. Source: TRAPS "The injection algorithm that measured best", RFC 9110.
+object that went in; what is done to the others stands in `response`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 from typing import TYPE_CHECKING
 
 from consent_middleware.banner import Shape
-from consent_middleware.caching import (
-    Headers,
-    is_shared,
-    make_private,
-    merge_vary,
-    suffix_etag,
-    unsuffix_etags,
-    without,
-)
+from consent_middleware.caching import unsuffix_etags
 from consent_middleware.choices import Answer, Method, Outcome
 from consent_middleware.consent import Consent
-from consent_middleware.cookies import cookie_pairs, set_cookie_name
+from consent_middleware.cookies import cookie_pairs
 from consent_middleware.endpoints import OwnRequest, Reply
 from consent_middleware.errors import LateChangeError
-from consent_middleware.filters import Verdict, expire
-from consent_middleware.page import GZIP, STALE, Page, content_coding, is_rewritable
-from consent_middleware.reporting import is_login
+from consent_middleware.filters import expire
 from consent_middleware.request import ConsentRequest
-from consent_middleware.signals import read_signals
+from consent_middleware.response import Response
 from consent_middleware.texts import best_language, preferred_languages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from consent_middleware.html import Snippets
+    from consent_middleware.caching import Headers
     from consent_middleware.site import Site
-    from consent_middleware.visitor import Visitor
+    from consent_middleware.visitor import Seen, Visitor
 
 __all__ = ["Exchange"]
 
-_VARY = (b"Sec-GPC", b"DNT", b"Cookie")
-_FRAGMENT = (
-    b"hx-request",
-    b"turbo-frame",
-    b"x-up-version",
-    b"x-up-target",
-    b"x-pjax",
-    b"x-requested-with",
-    b"x-inertia",
-)
 _FRAMES = frozenset({b"iframe", b"frame", b"embed", b"object", b"fencedframe"})
-_NONCE = re.compile(rb"'nonce-([A-Za-z0-9+/_=-]{4,256})'")
+_PORT = re.compile(r":\d+\Z")
 
 
 class Exchange:
@@ -77,30 +56,25 @@ class Exchange:
         path: Below the mount point.
         header: Looks up a request header by lower-case name; repeated ones joined.
         now: Seconds since the epoch.
+
+    Attributes:
+        headers: The response's final headers, once they are known.
+        skip: The site's `skip` hook said so: no banner here.
+        nonce: The nonce of the site's `nonce` hook, or the one found in the app's own policy.
+        was_read: The app has read consent, so the response is personal.
+        unsuffixed: The app was given back an entity tag of its own.
     """
 
-    __slots__ = (
-        "_header",
-        "_method",
-        "_now",
-        "_page",
-        "_path",
-        "_pending",
-        "_personal",
-        "_read",
-        "_scheme",
-        "_shared",
-        "_staged",
-        "_started",
-        "_status",
-        "_unsuffixed",
-        "_visitor",
-        "base",
-        "headers",
-        "nonce",
-        "site",
-        "skip",
-    )  # fmt: skip
+    # Class attributes, not slots: most requests only ever set those of `__init__`.
+    headers: Headers | None = None
+    skip = False
+    nonce = ""
+    was_read = False
+    unsuffixed = False
+    staged: Outcome | None = None
+    _started = False
+    _seen: Seen | None = None
+    _response: Response | None = None
 
     def __init__(
         self,
@@ -113,35 +87,34 @@ class Exchange:
         now: float,
     ) -> None:
         self.site = site
-        self.base = base
+        self.method = method
         self._scheme = scheme
-        self.skip = False
-        self.nonce = ""
-        self.headers: Headers | None = None
-        self._method = method
-        self._path = path
-        self._header = header
-        self._now = now
-        self._visitor: Visitor | None = None
-        self._read = self._started = self._unsuffixed = False
-        self._staged: Outcome | None = None
-        self._page: Page | None = None
+        self.base = base
+        self.path = path
+        self.header = header
+        self.now = now
+
+    @property
+    def started(self) -> bool:
+        """Whether the response has begun."""
+        return self._started
 
     # -- who asks
 
     @property
+    def seen(self) -> Seen:
+        """What the request's cookies and signals say; read when first needed."""
+        if self._seen is None:
+            header = self.header
+            self._seen = self.site.visitors.see(
+                header(b"cookie"), header(b"sec-gpc"), header(b"dnt"), secure=self.secure, now=self.now
+            )
+        return self._seen
+
+    @property
     def visitor(self) -> Visitor:
-        """The visitor's state; recognised when first needed."""
-        if self._visitor is None:
-            header, site = self._header, self.site
-            cookie = header(b"cookie")
-            raw: tuple[bytes, ...] = ()
-            if cookie and b"consent" in cookie:
-                raw = tuple(value.strip() for value in site.own_cookie[self.secure].findall(cookie))
-            gpc = header(b"sec-gpc")
-            signals = read_signals((gpc,) if gpc else (), header(b"dnt"))
-            self._visitor = site.visitors.recognise(raw, signals, self._now)
-        return self._visitor
+        """The visitor's state."""
+        return self.staged.visitor if self.staged and self._started else self.seen.visitor
 
     @property
     def secure(self) -> bool:
@@ -151,7 +124,7 @@ class Exchange:
     @property
     def origin(self) -> tuple[str, str]:
         """The scheme and the host (with port) the browser sees: pinned by `origins`, else the server's word."""
-        return self.site.origin(self._scheme, (self._header(b"host") or b"").decode("latin-1"))
+        return self.site.origin(self._scheme, (self.header(b"host") or b"").decode("latin-1"))
 
     @property
     def consent(self) -> Consent:
@@ -160,8 +133,8 @@ class Exchange:
 
     def read(self) -> Visitor:
         """Return the visitor's state to the app; the response is personal from now on."""
-        self._read = True
-        return self._staged.visitor if self._staged else self.visitor
+        self.was_read = True
+        return self.staged.visitor if self.staged else self.visitor
 
     def stage(self, granted: frozenset[str]) -> None:
         """Take a server-side choice; it is committed before the headers go.
@@ -173,24 +146,17 @@ class Exchange:
             raise LateChangeError(
                 "consent.update() came after the response's headers had left; call it before."
             )
-        answer = Answer(granted, Method.API)
-        self._staged = self.site.choices.take(
-            self.visitor, answer, language=self._visitor_language(), secure=self.secure, now=self._now
+        self.staged = self.site.choices.take(
+            self.seen.visitor,
+            Answer(granted, Method.API),
+            language=self.visitor_language,
+            secure=self.secure,
+            now=self.now,
         )
-
-    @property
-    def wants_document(self) -> bool:
-        """Whether the answer may be a page that gets our markup."""
-        return self._may_be_document()
-
-    @property
-    def staged(self) -> Outcome | None:
-        """The server-side choice to make durable before `start`, if any."""
-        return self._staged
 
     def drop_staged(self) -> None:
         """Forget the server-side choice: it grants something and could not be made durable."""
-        self._staged = None
+        self.staged = None
 
     def hook_request(self, headers: Mapping[bytes, bytes], client: str | None, raw: object) -> ConsentRequest:
         """Return this request as the site's hooks see it."""
@@ -199,7 +165,7 @@ class Exchange:
             cookies.setdefault(name, value.decode("latin-1"))
         scheme, host = self.origin
         text = {name.decode("latin-1"): value.decode("latin-1") for name, value in headers.items()}
-        return ConsentRequest(self._method, scheme, host, self._path, text, cookies, client, raw)
+        return ConsentRequest(self.method, scheme, host, self.path, text, cookies, client, raw)
 
     # -- our own resources
 
@@ -207,16 +173,16 @@ class Exchange:
         """Return this request as our endpoints take it; only for a path below `path`."""
         scheme, host = self.origin
         return OwnRequest(
-            method=self._method,
+            method=self.method,
             scheme=scheme,
             host=host,
             base=self.base,
-            rest=self._path[len(self.site.prefix) :],
+            rest=self.path[len(self.site.prefix) :],
             query=query,
-            header=self._header,
+            header=self.header,
             visitor=self.visitor,
-            language=self._visitor_language(),
-            now=self._now,
+            language=self.visitor_language,
+            now=self.now,
             body=body,
         )
 
@@ -224,66 +190,69 @@ class Exchange:
         """Return a reply's final headers: its length, and deletions where a choice was refused."""
         headers = list(reply.headers)
         if reply.outcome is not None:
-            headers += self._deletions(reply.outcome.visitor, path="/")
-        length = str(len(reply.body)).encode("ascii")
-        return [*headers, (b"content-length", length)]
+            headers += self.deletions(reply.outcome.visitor, path="/")
+        return [*headers, (b"content-length", str(len(reply.body)).encode("ascii"))]
 
     # -- the request on its way in
 
     def edit_request(self, headers: Headers) -> Headers | None:
         """Return the headers the app is to see, None if it may see them as they are."""
         edits: dict[bytes, bytes] = {}
-        if self._may_be_document():
+        if self.wants_document:
             self._narrow_encoding(edits)
             self._restore_validators(edits)
-        has_cookie = self._header(b"cookie") is not None
-        if not edits and not has_cookie:
+        cookie = self.header(b"cookie")
+        if cookie is not None and self.seen.visible is not cookie:
+            self._report_hidden(cookie)
+        elif not edits:
             return None
         edited: Headers = []
-        changed = bool(edits)
         for name, value in headers:
-            kept = edits.get(name, value)
-            if name == b"cookie":
-                kept = self._visible_cookies(value)
-                changed = changed or kept is not value
+            kept = self._visible(value) if name == b"cookie" else edits.get(name, value)
             if kept or not value:
                 edited.append((name, kept))
-        return edited if changed else None
+        return edited
 
-    def _visible_cookies(self, value: bytes) -> bytes:
-        cookies = self.visitor.cookies
-        visible = cookies.request(value)
-        if visible is value:
-            return value
-        site = self.site
-        for name, _ in cookie_pairs(value):
-            if cookies.hides(name) and (owners := site.catalog.owners(name)):
+    def _visible(self, value: bytes) -> bytes:
+        """Return one ``Cookie`` header as the app may see it; a request may carry several."""
+        seen = self.seen
+        return (
+            seen.visible
+            if value == self.header(b"cookie")
+            else self.site.visitors.visible(value, seen.visitor)
+        )
+
+    def _report_hidden(self, cookie: bytes) -> None:
+        site, rules = self.site, self.visitor.cookies
+        if not site.reporter.listens:
+            return
+        for name, _ in cookie_pairs(cookie):
+            if rules.hides(name) and (owners := site.catalog.owners(name)):
                 site.reporter.hidden_cookie(name, owners)
-        if site.enforce:
-            return visible
-        return cookies.without_own(value)
 
-    def _may_be_document(self) -> bool:
-        mode = self._header(b"sec-fetch-mode")
-        return mode == b"navigate" if mode is not None else b"text/html" in (self._header(b"accept") or b"")
+    @property
+    def wants_document(self) -> bool:
+        """Whether the answer may be a page that gets our markup."""
+        mode = self.header(b"sec-fetch-mode")
+        return mode == b"navigate" if mode is not None else b"text/html" in (self.header(b"accept") or b"")
 
     def _narrow_encoding(self, edits: dict[bytes, bytes]) -> None:
         """Ask the app for what we can open: gzip, or nothing."""
-        accepted = self._header(b"accept-encoding")
+        accepted = self.header(b"accept-encoding")
         if accepted and self.site.config.site.transcode and accepted != b"gzip":
             edits[b"accept-encoding"] = b"gzip" if b"gzip" in accepted.lower() else b"identity"
 
     def _restore_validators(self, edits: dict[bytes, bytes]) -> None:
         """Give the app its own entity tags back; a date cannot tell our variants apart, so it goes."""
-        tags = self._header(b"if-none-match")
+        tags = self.header(b"if-none-match")
         if tags is not None:
-            own = unsuffix_etags(tags, (self._variant_tag(shared=False), self._variant_tag(shared=True)))
-            self._unsuffixed = bool(own)
+            own = unsuffix_etags(tags, (self.variant_tag(shared=False), self.variant_tag(shared=True)))
+            self.unsuffixed = bool(own)
             edits[b"if-none-match"] = own
-        if self._header(b"if-modified-since") is not None:
+        if self.header(b"if-modified-since") is not None:
             edits[b"if-modified-since"] = b""
 
-    # -- the response's start
+    # -- the response on its way out
 
     def start(self, status: int, headers: Headers) -> Headers | None:
         """Take the response's status and headers.
@@ -294,247 +263,92 @@ class Exchange:
         """
         self._started = True
         content_type = b""
-        cookies = False
+        touched = self.was_read or self.unsuffixed or self.staged is not None
         for name, value in headers:
             lowered = name.lower()
             if lowered == b"content-type":
                 content_type = value
             elif lowered == b"set-cookie":
-                cookies = True
-        html = (
-            content_type[:9].lower() == b"text/html" or content_type[:21].lower() == b"application/xhtml+xml"
+                touched = True
+        kind = content_type[:9].lower()
+        html = kind == b"text/html" or (
+            kind == b"applicati" and content_type[:21].lower() == b"application/xhtml+xml"
         )
-        if not (cookies or html or self._read or self._staged or self._unsuffixed):
+        if not (touched or html):
             self.headers = headers
             return headers
-        self._status = status
-        return self._edit_response(headers, content_type, cookies=cookies, html=html)
+        self._response = Response(self, status)
+        self.headers = self._response.start(headers, content_type if html else b"")
+        return self.headers
 
     def start_socket(self, headers: Headers) -> Headers:
         """Take the headers of a websocket's acceptance or denial; nothing but its cookies is ours."""
         self._started = True
-        own = self._own_cookies()
-        if any(name.lower() == b"set-cookie" for name, _ in headers):
-            headers = self._filter_cookies(headers)
-        return [*headers, *own] if own else headers
-
-    def _edit_response(
-        self, headers: Headers, content_type: bytes, *, cookies: bool, html: bool
-    ) -> Headers | None:
-        lowered = [(name.lower(), value) for name, value in headers]
-        self._shared = self._is_shared(lowered)
-        own = self._own_cookies()
-        if cookies:
-            headers = self._filter_cookies(headers)
-            lowered = [(name.lower(), value) for name, value in headers]
-        if own:
-            headers = lowered = [*lowered, *own]
-        self._personal = bool(own) or self._read
-        self._pending = headers
-        if html and self._is_document(lowered, content_type):
-            return self._hold(dict(lowered), content_type)
-        if self._unsuffixed and self._status == 304:
-            lowered = headers = self._tagged(lowered)
-        self.headers = self._private(lowered) if self._personal else headers
-        return self.headers
-
-    def _own_cookies(self) -> Headers:
-        if self._staged is None:
-            return []
-        self._visitor = self._staged.visitor
-        cookie = self._staged.set_cookie
-        if not cookie:
-            return []
-        return [(b"set-cookie", cookie), *self._deletions(self.visitor, path=self.base + self._path)]
-
-    def _is_shared(self, headers: Headers) -> bool:
-        rendering = self.site.config.site.rendering
-        if rendering != "auto":
-            return rendering == "shared" and not self._staged
-        if not is_shared(headers):
-            return False
-        if self._read or self._staged:
-            text = "the app read consent while answering with a publicly cacheable page; the page was made private."
-            self.site.reporter.once(logging.WARNING, ("read-on-shared",), text)
-            return False
-        return True
-
-    def _filter_cookies(self, headers: Headers) -> Headers:
-        site, rules = self.site, self.visitor.cookies
-        kept: Headers = []
-        for header in headers:
-            if header[0].lower() != b"set-cookie":
-                kept.append(header)
-                continue
-            verdict = rules.set_cookie(header[1], self._now)
-            if verdict is not Verdict.PASS:
-                name = set_cookie_name(header[1])
-                login = is_login(self._method, self._path)
-                site.reporter.held_cookie(name, verdict, site.catalog.owners(name), login=login)
-            if verdict is Verdict.PASS or not site.enforce:
-                kept.append(header)
-        return headers if len(kept) == len(headers) else kept
-
-    # -- the body
+        return Response(self, 101).start(headers, b"") or headers
 
     def feed(self, chunk: bytes, *, last: bool) -> bytes:
         """Take a piece of the body; return what can be sent. Only while `start` returned None.
 
         `headers` is set before the first byte is returned.
         """
-        page = self._page
-        if page is None:
+        response = self._response
+        if response is None:
             return chunk
-        out = page.feed(chunk, last=last)
-        if self.headers is None and page.decided:
-            self.headers = (
-                self._plain() if page.untouched else self._rewritten(page, whole=len(out) if last else None)
-            )
+        out = response.feed(chunk, last=last)
+        if self.headers is None:
+            self.headers = response.headers
         return out
 
     def abandon(self) -> None:
         """Stop rewriting before the first byte (WSGI `write()`): the app's own headers go."""
-        self._page = None
-        self.headers = self._plain()
+        if self._response is not None:
+            self.headers = self._response.plain()
+            self._response = None
 
-    def _plain(self) -> Headers:
-        return self._private(self._pending) if self._personal else self._pending
-
-    def _rewritten(self, page: Page, *, whole: int | None) -> Headers:
-        """Return a document's headers: nothing stale, its own entity tag, private unless shared."""
-        headers = without([(name.lower(), value) for name, value in self._pending], *STALE)
-        headers = without(headers, b"etag") if page.nonce else self._tagged(headers)
-        length = page.length(whole)
-        if length is not None:
-            headers.append((b"content-length", str(length).encode("ascii")))
-        return (
-            headers
-            if self._shared
-            else self._private(headers + self._deletions(self.visitor, path=self.base + self._path))
-        )
-
-    def _tagged(self, headers: Headers) -> Headers:
-        tag = None
-        edited: Headers = []
-        for name, value in headers:
-            if name == b"etag":
-                tag = tag or self._variant_tag(shared=self._shared)
-                edited.append((name, suffix_etag(value, tag)))
-            else:
-                edited.append((name, value))
-        return edited
-
-    def _private(self, headers: Headers) -> Headers:
-        lowered = [(name.lower(), value) for name, value in headers]
-        vary = _VARY if self._page_language_only else (*_VARY, b"Accept-Language")
-        return make_private(merge_vary(lowered, vary))
-
-    def _deletions(self, visitor: Visitor, *, path: str) -> Headers:
-        """Expire what the visitor's browser still shows of what is refused."""
-        cookie = self._header(b"cookie")
+    def deletions(self, visitor: Visitor, *, path: str) -> Headers:
+        """Expire what the browser still shows of what the visitor refused."""
+        cookie = self.header(b"cookie")
         if not cookie or not self.site.enforce:
             return []
         names = visitor.cookies.withdrawn_in((cookie,))
         if not names:
             return []
-        host = self.origin[1]
-        written = expire(
-            self.site.catalog,
-            names,
-            host=host.rpartition(":")[0] if re.search(r":\d+\Z", host) else host,
-            path=path,
-            secure=self.secure,
-            now=self._now,
-        )
+        host = _PORT.sub("", self.origin[1])
+        written = expire(self.site.catalog, names, host=host, path=path, secure=self.secure, now=self.now)
         return [(b"set-cookie", value) for value in written]
 
-    # -- what the page gets
+    # -- which page this visitor gets
 
-    def _is_document(self, headers: Headers, content_type: bytes) -> bool:
-        """Return whether this response gets our markup. A shared page must not depend on who asks for it."""
-        if not self._shared:
-            mode = self._header(b"sec-fetch-mode")
-            if mode is not None and mode != b"navigate":
-                return False
-            if any(self._header(name) is not None for name in _FRAGMENT):
-                return False
-        return is_rewritable(self._status, dict(headers), content_type) and self._can_open(headers)
-
-    def _can_open(self, headers: Headers) -> bool:
-        encoding = content_coding(dict(headers))
-        if not encoding or (encoding in GZIP and self.site.config.site.transcode):
-            return True
-        text = (
-            f"a page left with Content-Encoding {encoding.decode('latin-1')!r}, so it got no banner: put the "
-            "compressing middleware outside of ConsentMiddleware, or let it compress with gzip."
-        )
-        self.site.reporter.once(logging.WARNING, ("encoding",), text)
-        return False
-
-    def _hold(self, values: dict[bytes, bytes], content_type: bytes) -> Headers | None:
-        navigates = self._header(b"sec-fetch-mode") is not None and not self._shared
-        page = Page(
-            self._snippets, values, content_type, nonce=self._nonce(values), require_document=not navigates
-        )
-        if self._method == "HEAD":
-            self.headers = self._rewritten(page, whole=None)
-            return self.headers
-        self._page = page
-        return None
-
-    def _nonce(self, values: dict[bytes, bytes]) -> str:
-        """Reuse the app's nonce; a page for everyone must not hold one."""
-        if self._shared:
-            self.nonce = ""
-        elif not self.nonce:
-            found = _NONCE.search(values.get(b"content-security-policy", b""))
-            self.nonce = found[1].decode("ascii") if found else ""
-        return self.nonce
-
-    def _snippets(self, page_language: str) -> Snippets | None:
-        """Choose what goes into the page; called with the page's language."""
-        banner, language = self.site.banner, self._language(page_language)
-        if self._shared:
-            return banner.snippets(language, self.base, Shape.LOADER if self._is_excluded else Shape.ASK)
-        return banner.snippets(language, self.base, self._shape(), self.visitor.decision.notices, self.nonce)
-
-    def _shape(self) -> Shape:
-        """Return how much of us a personal page gets."""
-        if self.skip or self._is_excluded or self._header(b"sec-fetch-dest") in _FRAMES:
+    @property
+    def shape(self) -> Shape:
+        """How much of us a personal page gets."""
+        if self.skip or self.is_excluded or self.header(b"sec-fetch-dest") in _FRAMES:
             return Shape.LOADER
         return Shape.ASK if self.visitor.decision.prompt else Shape.LINK
 
     @property
-    def _is_excluded(self) -> bool:
+    def is_excluded(self) -> bool:
+        """Whether the site shows no banner on this path."""
         excluded = self.site.excluded
-        return excluded is not None and excluded(self._path) is not None
-
-    def _language(self, page_language: str) -> str:
-        site = self.site.config.site
-        if len(site.languages) == 1:
-            return site.languages[0]
-        page = best_language([page_language], site.languages) if page_language else None
-        if self._shared:  # Accept-Language would make it another page for everyone
-            return page or site.languages[0]
-        if site.language_from == "visitor":
-            return best_language(self._accepted(), site.languages) or page or site.languages[0]
-        return page or self._visitor_language()
+        return excluded is not None and excluded(self.path) is not None
 
     @property
-    def _page_language_only(self) -> bool:
-        return len(self.site.config.site.languages) == 1
+    def accepted_languages(self) -> list[str]:
+        """The visitor's languages, best first."""
+        return preferred_languages(self.header(b"accept-language") or b"")
 
-    def _accepted(self) -> list[str]:
-        return preferred_languages(self._header(b"accept-language") or b"")
-
-    def _visitor_language(self) -> str:
+    @property
+    def visitor_language(self) -> str:
+        """The site's language that suits the visitor best."""
         languages = self.site.config.site.languages
-        return best_language(self._accepted(), languages) or languages[0]
+        if len(languages) == 1:
+            return languages[0]
+        return best_language(self.accepted_languages, languages) or languages[0]
 
-    def _variant_tag(self, *, shared: bool) -> bytes:
+    def variant_tag(self, *, shared: bool) -> bytes:
         """Return what tells our renderings of one page apart, so that a 304 never revives another's."""
         parts = [self.site.banner.build]
         if not shared:
             decision = self.visitor.decision
-            parts += [self._shape(), *sorted(decision.granted), *decision.notices, self._visitor_language()]
+            parts += [self.shape, *sorted(decision.granted), *decision.notices, self.visitor_language]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12].encode("ascii")

@@ -7,48 +7,73 @@ and what it gets is for `exchange`.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from consent_middleware.html import GzipTranscoder, Injector, Snippets
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-__all__ = ["GZIP", "STALE", "Page", "content_coding", "is_rewritable"]
+__all__ = ["STALE", "Page", "PageKind", "has_page", "page_kind"]
 
-GZIP = frozenset({b"gzip", b"x-gzip"})
+_GZIP = frozenset({b"gzip", b"x-gzip"})
 # Each says something about the very bytes that change.
-STALE = (
-    b"content-length",
-    b"accept-ranges",
-    b"content-md5",
-    b"digest",
-    b"content-digest",
-    b"repr-digest",
-    b"last-modified",
+STALE = frozenset(
+    {
+        b"content-length",
+        b"accept-ranges",
+        b"content-md5",
+        b"digest",
+        b"content-digest",
+        b"repr-digest",
+        b"last-modified",
+    }
 )
 _BODILESS = frozenset({204, 205, 206})
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?([^\s;\"']+)", re.IGNORECASE)
 _WIDE = re.compile(rb"utf-?16|utf-?32|ucs-?[24]|utf-?7|ebcdic|cp037|iso-10646", re.IGNORECASE)
 
 
-def content_coding(headers: Mapping[bytes, bytes]) -> bytes:
-    """Return the response's content coding, empty for none; ``identity`` is none."""
-    coding = headers.get(b"content-encoding", b"").strip().lower()
-    return b"" if coding == b"identity" else coding
+@dataclass(frozen=True, slots=True)
+class PageKind:
+    """What an HTML response's headers say about its body.
 
-
-def is_rewritable(status: int, headers: Mapping[bytes, bytes], content_type: bytes) -> bool:
-    """Return whether an HTML response is a whole page that is shown: no redirect, part, download or wide charset.
-
-    Error pages are pages.
+    Attributes:
+        rewritable: A page that is shown, in a charset that holds ASCII; no download.
+        coding: Its content coding, empty for none.
+        names_charset: Whether the content type does; else a ``<meta charset>`` must stay early.
+        xhtml: Whether it must be well-formed.
     """
-    if status < 200 or status in _BODILESS or 300 <= status < 400:
-        return False
+
+    rewritable: bool
+    coding: bytes
+    names_charset: bool
+    xhtml: bool
+
+    @property
+    def gzipped(self) -> bool:
+        """Whether the body can be opened and closed again."""
+        return self.coding in _GZIP
+
+
+@lru_cache(maxsize=512)
+def page_kind(content_type: bytes, content_encoding: bytes, disposition: bytes) -> PageKind:
+    """Read the headers of an HTML response; remembered, since a site's pages repeat a few values."""
     charset = _CHARSET.search(content_type)
-    if charset and _WIDE.search(charset[1]):
-        return False
-    return headers.get(b"content-disposition", b"")[:10].lower() != b"attachment"
+    coding = content_encoding.strip().lower()
+    return PageKind(
+        rewritable=not (charset and _WIDE.search(charset[1])) and disposition[:10].lower() != b"attachment",
+        coding=b"" if coding == b"identity" else coding,
+        names_charset=charset is not None,
+        xhtml=content_type[:9].lower() != b"text/html",
+    )
+
+
+def has_page(status: int) -> bool:
+    """Return whether a response of this status shows a page; error pages are pages, redirects are not."""
+    return status >= 200 and status not in _BODILESS and not 300 <= status < 400
 
 
 class Page:
@@ -56,8 +81,8 @@ class Page:
 
     Args:
         snippets: Given the page's language, returns what goes in.
-        headers: The response's headers, by lower-case name.
-        content_type: Its content type.
+        kind: What its headers say.
+        length: The app's Content-Length, empty if it gives none.
         nonce: The nonce that goes into it; with one, validators go.
         require_document: Leave alone what does not begin like a document.
     """
@@ -67,24 +92,22 @@ class Page:
     def __init__(
         self,
         snippets: Callable[[str], Snippets | None],
-        headers: Mapping[bytes, bytes],
-        content_type: bytes,
+        kind: PageKind,
+        length: bytes,
         *,
         nonce: str,
         require_document: bool,
     ) -> None:
-        xhtml = content_type[:9].lower() != b"text/html"
         self.nonce = nonce
         self._injector = Injector(
             snippets,
             require_document=require_document,
-            keep_charset=_CHARSET.search(content_type) is None,
-            appendable=not xhtml,
+            keep_charset=not kind.names_charset,
+            appendable=not kind.xhtml,
         )
-        gzipped = content_coding(headers) in GZIP
-        self._body = GzipTranscoder(self._injector) if gzipped else self._injector
-        length = headers.get(b"content-length", b"")
-        self._length = int(length) if length.isdigit() and not xhtml and not gzipped else None
+        self._body = GzipTranscoder(self._injector) if kind.gzipped else self._injector
+        # Of XHTML and of a gzip stream it is not known beforehand by how much it grows.
+        self._length = int(length) if length.isdigit() and not kind.xhtml and not kind.gzipped else None
         self._fed = False
 
     @property

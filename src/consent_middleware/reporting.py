@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import re
 import threading
+from functools import lru_cache
 
 from consent_middleware.catalog import known_cookie_owners
 from consent_middleware.filters import Verdict
@@ -35,6 +36,15 @@ class Reporter:
         self._seen: set[tuple[str, ...]] = set()
         self._lock = threading.Lock()
 
+    @property
+    def listens(self) -> bool:
+        """Whether anybody hears what is logged at the level of single cookies."""
+        return logger.isEnabledFor(logging.INFO)
+
+    def is_news(self, name: str, *, login: bool) -> bool:
+        """Return whether a held cookie of this name has not been told yet."""
+        return (("login" if login else "held"), name) not in self._seen
+
     def once(self, level: int, key: tuple[str, ...], message: str) -> None:
         """Log a message unless one of the same key was logged; remember a bounded number of keys."""
         with self._lock:
@@ -45,14 +55,14 @@ class Reporter:
 
     def held_cookie(self, name: str, verdict: Verdict, owners: tuple[str, ...], *, login: bool) -> None:
         """Say that a `Set-Cookie` was held back, and which line declares it."""
+        key = ("login" if login else "held", name)
         if verdict is Verdict.HOLD_DECLARED:
             text = f"{self._verb} Set-Cookie {name!r} of {', '.join(owners)}: the visitor has not granted it."
-            self.once(logging.INFO, ("declared", name), text)
+            self.once(logging.INFO, key, text)
             return
-        level = logging.ERROR if login else logging.WARNING
         prefix = "This was the answer to a log-in: visitors may not get in. " if login else ""
         text = f"{self._verb} Set-Cookie {name!r}: nobody declares it. {prefix}{_how_to_declare(name)}"
-        self.once(level, ("login" if login else "unknown", name), text)
+        self.once(logging.ERROR if login else logging.WARNING, key, text)
 
     def hidden_cookie(self, name: str, owners: tuple[str, ...]) -> None:
         """Say that a request cookie was hidden from the app."""
@@ -61,9 +71,10 @@ class Reporter:
         self.once(logging.INFO, ("hidden", name), text)
 
 
-def is_login(method: str, path: str) -> bool:
-    """Return whether a response to this request may be the answer to a log-in."""
-    return bool(_LOGIN.search(path)) and method in {"POST", "GET"}
+@lru_cache(maxsize=1024)
+def is_login(path: str) -> bool:
+    """Return whether a response for this path may be the answer to a log-in."""
+    return bool(_LOGIN.search(path))
 
 
 def _how_to_declare(name: str) -> str:

@@ -98,12 +98,6 @@ class Site:
         self.enforce = site.mode == "enforce"
         self.reporter = Reporter(report_only=not self.enforce)
         self.prefix = site.path + "/"
-        self.own_cookie = {
-            secure: re.compile(
-                rb"(?:^|;)[ \t]*" + re.escape(self.visitors.names.name(secure=secure).encode()) + rb"=([^;]*)"
-            )
-            for secure in (False, True)
-        }
         self._origin = site.origins[0] if site.origins else ""
         self._hosts = {origin.partition("://")[2]: origin.partition("://")[0] for origin in site.origins}
         excluded = "|".join(translate(pattern) for pattern in self.config.banner.exclude)

@@ -6,12 +6,15 @@ value, so that a visitor's second request costs a look-up. Opens nothing; `now` 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from consent_middleware.cookies import deletion
 from consent_middleware.filters import CookieFilter
 from consent_middleware.policy import Choice, Decision, Rules, decide
+from consent_middleware.signals import Signals, read_signals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +23,9 @@ if TYPE_CHECKING:
     from consent_middleware.config import ConsentConfig
     from consent_middleware.signals import Signals
 
-__all__ = ["CookieNames", "Visitor", "Visitors"]
+__all__ = ["CookieNames", "Seen", "Visitor", "Visitors"]
+
+_MEMORABLE = 4_096
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,10 @@ class CookieNames:
     def all(self) -> frozenset[str]:
         """Every name this site's cookie can have; none of them reaches the app."""
         return frozenset(f"{prefix}consent{self.suffix}" for prefix in ("", "__Host-", "__Secure-"))
+
+    def deletion(self, *, secure: bool) -> bytes:
+        """Write the `Set-Cookie` value that removes the cookie."""
+        return deletion(self.name(secure=secure), domain=self.domain, secure=secure)
 
     def set_cookie(self, value: str, *, secure: bool, max_age_s: int) -> bytes:
         """Write the `Set-Cookie` value that stores a choice; readable by the page (COOKIE-6)."""
@@ -72,6 +81,21 @@ class Visitor:
     expires: int
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one request's cookies and signals say.
+
+    Attributes:
+        visitor: Who sent it.
+        visible: The ``Cookie`` header as the app may see it; the very same object if nothing is hidden.
+        unreadable: There is a consent cookie of our make that cannot be trusted.
+    """
+
+    visitor: Visitor
+    visible: bytes
+    unreadable: bool
+
+
 class Visitors:
     """Recognise visitors. One object a site.
 
@@ -89,20 +113,50 @@ class Visitors:
         self._codec = codec
         self._allow_unknown = config.cookies.unknown == "allow"
         self._filter = lru_cache(maxsize=512)(self._compile)
-        self._known = lru_cache(maxsize=8192)(self._recognise)
+        self._enforce = config.site.mode == "enforce"
+        self._own = {
+            secure: re.compile(
+                rb"(?:^|;)[ \t]*" + re.escape(self.names.name(secure=secure).encode("ascii")) + rb"=([^;]*)"
+            )
+            for secure in (False, True)
+        }
+        self._look = lru_cache(maxsize=4096)(self._seen)
+        self._nobody = self._seen(None, None, None, False)  # noqa: FBT003 - as `_seen`
 
-    def recognise(self, raw: tuple[bytes, ...], signals: Signals, now: float) -> Visitor:
-        """Return the state of the visitor who sent these consent cookies and signals.
+    def see(
+        self, cookie: bytes | None, gpc: bytes | None, dnt: bytes | None, *, secure: bool, now: float
+    ) -> Seen:
+        """Return what a request's cookies and signals say.
 
         Args:
-            raw: The raw values of every consent cookie in the request.
-            signals: What the request carried.
+            cookie: The ``Cookie`` header, several joined with semicolons.
+            gpc: The ``Sec-GPC`` header, several joined with commas.
+            dnt: The ``DNT`` header.
+            secure: Whether the browser sees HTTPS; decides the consent cookie's name.
             now: Seconds since the epoch.
         """
-        visitor = self._known(raw, signals)
-        if visitor.choice is not None and now >= visitor.expires:
-            return self._known((), signals)
-        return visitor
+        if cookie is None and gpc is None and dnt is None:
+            return self._nobody
+        # A header that is far too long is read, but not remembered.
+        look = self._look if cookie is None or len(cookie) <= _MEMORABLE else self._seen
+        seen = look(cookie, gpc, dnt, secure)
+        if seen.visitor.choice is not None and now >= seen.visitor.expires:
+            visitor = self.with_choice(None, seen.visitor.signals, now)
+            return Seen(visitor, self.visible(cookie or b"", visitor), unreadable=False)
+        return seen
+
+    def visible(self, cookie: bytes, visitor: Visitor) -> bytes:
+        """Return one ``Cookie`` header as the app may see it; the very same object if nothing is hidden."""
+        return visitor.cookies.request(cookie) if self._enforce else visitor.cookies.without_own(cookie)
+
+    def _seen(self, cookie: bytes | None, gpc: bytes | None, dnt: bytes | None, secure: bool) -> Seen:  # noqa: FBT001 - a cache key
+        raw = self._own[secure].findall(cookie) if cookie else []
+        choice = _strictest([found for value in raw if (found := self._codec.decode(value.strip()))])
+        signals = read_signals((gpc,) if gpc else (), dnt)
+        # The clock is kept out of what is remembered: `see` looks at the expiry.
+        visitor = self.with_choice(choice, signals, choice.at if choice else 0)
+        unreadable = choice is None and any(value.startswith(b"v1.") for value in raw)
+        return Seen(visitor, self.visible(cookie or b"", visitor), unreadable=unreadable)
 
     def with_choice(self, choice: Choice | None, signals: Signals, now: float) -> Visitor:
         """Return the state that a choice leads to."""
@@ -114,11 +168,6 @@ class Visitors:
             cookies=self._filter(decision.granted, decision.withdrawn),
             expires=self._rules.expires(choice) if choice else 0,
         )
-
-    def _recognise(self, raw: tuple[bytes, ...], signals: Signals) -> Visitor:
-        choice = _strictest([found for value in raw if (found := self._codec.decode(value))])
-        # The clock is kept out of what is remembered: `recognise` looks at the expiry.
-        return self.with_choice(choice, signals, choice.at if choice else 0)
 
     def _compile(self, granted: frozenset[str], withdrawn: frozenset[str]) -> CookieFilter:
         return CookieFilter(

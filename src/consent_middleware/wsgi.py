@@ -30,6 +30,7 @@ StartResponse = Callable[..., Write]
 App = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 _CONSENT = "consent_middleware.consent"
+_ACTIVE = "consent_middleware.active"
 # What `edit_request` may change, and what it looks at.
 _EDITABLE = {b"cookie": "HTTP_COOKIE", b"accept-encoding": "HTTP_ACCEPT_ENCODING"}
 _VALIDATORS = {b"if-none-match": "HTTP_IF_NONE_MATCH", b"if-modified-since": "HTTP_IF_MODIFIED_SINCE"}
@@ -75,7 +76,8 @@ class ConsentMiddleware:
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
-        if _CONSENT in environ:
+        active = environ.get(_ACTIVE)
+        if active is not None and not active.started:  # an environ used again after a response is a new request
             return self.app(environ, start_response)
         site = self.site
         path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")
@@ -95,8 +97,13 @@ class ConsentMiddleware:
             exchange.skip = bool(site.hooks.skip(_hook_request(environ, exchange)))
         environ = _inner_environ(environ, exchange)
         environ[_CONSENT] = exchange.consent
+        environ[_ACTIVE] = exchange
         responder = _Responder(site, exchange, environ, start_response)
-        return responder.body(self.app(environ, responder.start_response))
+        try:
+            return responder.body(self.app(environ, responder.start_response))
+        except BaseException:
+            del environ[_ACTIVE]
+            raise
 
     def _answer(self, exchange: Exchange, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request for one of our own resources."""
@@ -145,6 +152,7 @@ class _Responder:
         "_environ",
         "_exchange",
         "_held",
+        "_passed_on",
         "_rewriting",
         "_sent",
         "_server",
@@ -160,26 +168,30 @@ class _Responder:
         self._server = server
         self._held: tuple[str, Any] | None = None
         self._writer: Write | None = None
-        self._started = self._rewriting = self._sent = False
+        self._started = self._rewriting = self._sent = self._passed_on = False
 
     def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Write:
         """Take the app's status and headers; they go on at once unless a document's must wait."""
-        if exc_info and self._sent:
-            return self._server(status, headers, exc_info)  # the server raises
-        self._prepare()
+        if not self._started:
+            self._prepare()
         given = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         final = self._exchange.start(int(status[:3]), given)
         self._started = True
+        if final is None and (self._passed_on or (self._sent and self._rewriting)):
+            self._exchange.abandon()  # the body is out of our hands, or has begun: then the server raises
+            final = self._exchange.headers or []
         self._rewriting = final is None
         if final is None:
             self._held = (status, exc_info)
             return self._write
+        self._held = None
         self._sent = True
         return self._server(status, headers if final is given else _strings(final), *_maybe(exc_info))
 
     def body(self, iterable: Iterable[bytes]) -> Iterable[bytes]:
         """Return the body for the server: the app's own object, unless it is or may yet be rewritten."""
         if self._started and not self._rewriting:
+            self._passed_on = True
             return iterable
         return _Body(self, iterable)
 
@@ -191,6 +203,11 @@ class _Responder:
         if self._held is not None and self._exchange.headers is not None:
             self._release()
         return out
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the start still waits: then nothing may be sent, not even an empty string."""
+        return self._held is not None or not self._started
 
     def _release(self) -> Write:
         status, exc_info = self._held or ("", None)
@@ -234,19 +251,19 @@ class _Body:
             raise StopIteration
         if self._chunks is None:
             self._chunks = iter(self._iterable)
-        chunk = next(self._chunks, None)
-        responder = self._responder
-        if chunk is None:
-            self._done = True
-            rest = responder.rewrite(b"", last=True)
-            if rest:
-                return rest
+        out = self._step(self._chunks)
+        # A body's item before its start breaks PEP 3333; behind it, an empty one tells the server to ask again.
+        while not out and self._responder.is_held and not self._done:
+            out = self._step(self._chunks)
+        if self._done and not out:
             raise StopIteration
-        if self._is_whole():
-            self._done = True
-            return responder.rewrite(chunk, last=True)
-        # Nothing to send yet is an empty string: the server asks again (PEP 3333, "middleware that buffers").
-        return responder.rewrite(chunk, last=False)
+        return out
+
+    def _step(self, chunks: Iterator[bytes]) -> bytes:
+        """Take the app's next item; return what can be sent of it."""
+        chunk = next(chunks, None)
+        self._done = chunk is None or self._is_whole()
+        return self._responder.rewrite(chunk or b"", last=self._done)
 
     def _is_whole(self) -> bool:
         """Return whether the only chunk is here: a list of one, which is what most frameworks return."""

@@ -111,6 +111,14 @@ class _State(Enum):
     PASS = auto()  # the rest is not ours
 
 
+@dataclass(frozen=True, slots=True)
+class _Until:
+    """Text that ends at a pattern; its last bytes may be the beginning of it."""
+
+    pattern: re.Pattern[bytes]
+    keep: int
+
+
 class Injector:
     """Insert snippets into one response body. One object a response; never reused.
 
@@ -127,10 +135,18 @@ class Injector:
         snippets: What is inserted, None if nothing.
     """
 
-    __slots__ = (
-        "_anchored", "_appendable", "_carry", "_choose", "_head", "_held", "_held_size", "_keep_charset",
-        "_read", "_require", "_state", "_tail", "_until", "decided", "snippets",
-    )  # fmt: skip
+    # Class attributes, not slots: most objects only ever set a few of them.
+    _state = _State.LEAD
+    _carry = b""
+    _read = 0
+    _until: _Until | None = None
+    _head = b""
+    _tail = b""
+    _held: list[bytes] | None = None
+    _held_size = 0
+    _anchored = False
+    decided = False
+    snippets: Snippets | None = None
 
     def __init__(
         self,
@@ -144,17 +160,6 @@ class Injector:
         self._require = require_document
         self._keep_charset = keep_charset
         self._appendable = appendable
-        self._state = _State.LEAD
-        self._carry = b""
-        self._read = 0
-        self._until: _Until | None = None
-        self._head = b""
-        self._tail = b""
-        self._held: list[bytes] = []
-        self._held_size = 0
-        self._anchored = False
-        self.decided = False
-        self.snippets: Snippets | None = None
 
     @property
     def untouched(self) -> bool:
@@ -163,18 +168,18 @@ class Injector:
 
     def whole(self, body: bytes) -> bytes:
         """Return a complete document with everything inserted; `feed` and `close` in one."""
-        match = _WHOLE.match(body, 0, _PROLOGUE) if self._appendable and not self._keep_charset else None
-        if match is None:
+        found = self._locate(body)
+        if found is None:
             out = self.feed(body)
             rest = self.close()
             return out + rest if rest else out
-        snippets = self._decide(match["html"])
+        snippets, head_at, body_at = found
+        self._state = _State.PASS
         if snippets is None:
             return body
-        head_at, body_at, view = match.end("head"), match.end("body"), memoryview(body)
+        view = memoryview(body)
         start = max(len(body) - _TAIL, body_at)
         tail_at = start + _insertion(body[start:])
-        self._state = _State.PASS
         return b"".join(
             (
                 view[:head_at],
@@ -206,11 +211,20 @@ class Injector:
         if self._state is _State.PASS:
             return out
         self._state = _State.PASS
-        held = b"".join(self._held)
+        held = b"".join(self._held or ())
         at = _insertion(held)
         if at == len(held) and not self._appendable:
             return out + held
         return b"".join((out, held[:at], self._tail, held[at:]))
+
+    def _locate(self, data: bytes) -> tuple[Snippets | None, int, int] | None:
+        """Settle everything at once for a page whose beginning is all here: (what, head place, body place)."""
+        if not self._appendable or self._keep_charset:
+            return None
+        match = _WHOLE.match(data, 0, _PROLOGUE)
+        if match is None:
+            return None
+        return self._decide(match[1]), match.end(2), match.end(3)
 
     def _fits(self, chunk: bytes) -> bool:
         return len(self._carry) + len(chunk) < _PROLOGUE
@@ -225,6 +239,9 @@ class Injector:
 
     def _begin(self, data: bytes, *, final: bool) -> bytes:
         self._carry = b""
+        found = self._locate(data) if self._state is _State.LEAD else None
+        if found:
+            return self._placed(data, *found)
         final = final or self._read + len(data) >= _PROLOGUE
         if self._state is _State.LEAD and not self._lead(data, final=final):
             self._carry = data
@@ -234,6 +251,16 @@ class Injector:
         if self._state is _State.MIDDLE:
             return self._middle(data)
         return self._scan(data, final=final)
+
+    def _placed(self, data: bytes, snippets: Snippets | None, head_at: int, body_at: int) -> bytes:
+        """Return the first piece of a page with head and body in place."""
+        if snippets is None:
+            self._state = _State.PASS
+            return data
+        self._state = _State.MIDDLE
+        self._tail = snippets.tail
+        rest = self._middle(data[body_at:])
+        return b"".join((data[:head_at], snippets.head, data[head_at:body_at], snippets.body, rest))
 
     def _lead(self, data: bytes, *, final: bool) -> bool:
         """Settle from the first tag whether the page gets anything; return False to wait for more."""
@@ -367,21 +394,21 @@ class Injector:
             if self._anchored and self._held_size <= _TAIL:
                 return b""
             chunk = b"".join(self._held)
-        close = _CLOSE.search(chunk, max(len(chunk) - _TAIL, 0))
-        self._anchored = close is not None
-        partial = close or _CLOSE_PREFIX.search(chunk, max(len(chunk) - len(b"</body") + 1, 0))
-        at = partial.start() if partial else len(chunk)
-        self._held = [chunk[at:]] if partial else []
-        self._held_size = len(chunk) - at
-        return chunk[:at] if partial else chunk
-
-
-@dataclass(frozen=True, slots=True)
-class _Until:
-    """Text that ends at a pattern; its last bytes may be the beginning of it."""
-
-    pattern: re.Pattern[bytes]
-    keep: int
+            self._held = None
+        size = len(chunk)
+        start = size - _TAIL if size > _TAIL else 0
+        at = chunk[start:].lower().find(b"</body")
+        self._anchored = at >= 0
+        if at >= 0:
+            at += start
+        else:
+            partial = _CLOSE_PREFIX.search(chunk, max(size - len(b"</body") + 1, 0))
+            if partial is None:
+                return chunk
+            at = partial.start()
+        self._held = [chunk[at:]]
+        self._held_size = size - at
+        return chunk[:at]
 
 
 _COMMENT_END = _Until(re.compile(rb"-->|(?<!<!)--!>"), 5)

@@ -1,0 +1,29 @@
+// Runs guard.js once a case, with stubs for what a browser gives it, and prints what it decides.
+// stdin: {"guards": [source, ...], "cases": [[guard, cookies, gpc, dnt, now_ms, protocol, framed], ...]}
+// stdout: [[accepted ids, state, answered], ...]
+let text = "";
+for await (const chunk of process.stdin) text += chunk;
+const { guards, cases } = JSON.parse(text);
+
+const programs = guards.map(
+  (source) => new Function("window", "document", "navigator", "location", "Date", source),
+);
+
+const results = cases.map(([guard, cookie, gpc, dnt, now, protocol, framed]) => {
+  const window = {};
+  window.self = window;
+  window.top = framed ? {} : window;
+  const document = {
+    cookie,
+    currentScript: { src: "/_consent/static/0123456789ab/guard.js" },
+    documentElement: { dataset: {} },
+  };
+  const navigator = { globalPrivacyControl: gpc, doNotTrack: dnt };
+  programs[guard](window, document, navigator, { protocol }, { now: () => now });
+  const { site, ids } = window.consent[Symbol.for("consent")];
+  const accepted = ids.filter((id) => (id in site.category
+    ? window.consent.acceptedService(id)
+    : window.consent.acceptedCategory(id)));
+  return [accepted.sort(), document.documentElement.dataset.consentState, window.consent.validConsent()];
+});
+process.stdout.write(JSON.stringify(results));
