@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from consent_middleware.caching import Headers
     from consent_middleware.choices import Outcome
     from consent_middleware.request import ConsentRequest
+    from consent_middleware.response import Response
 
 __all__ = ["ConsentMiddleware"]
 
@@ -29,7 +30,6 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _MARK = "consent_middleware.active"
-_EDITED = frozenset({"headers", "extensions", _MARK})
 _PATH_EXTENSIONS = frozenset({"http.response.pathsend", "http.response.zerocopysend"})
 _SOCKET_STARTS = frozenset({"websocket.accept", "websocket.http.response.start"})
 
@@ -98,7 +98,8 @@ class ConsentMiddleware:
         finally:
             del inner[_MARK]
             if inner is not scope:  # what the router found out is for outer layers too
-                scope.update((key, value) for key, value in inner.items() if key not in _EDITED)
+                for key in inner.keys() - scope.keys():
+                    scope[key] = inner[key]
 
     async def _answer(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request for one of our own resources."""
@@ -115,7 +116,7 @@ class _Responder:
     """The `send` the app gets: holds back a document's start until its headers can be final."""
 
     _held: Message | None = None
-    _rewriting = False
+    _response: Response | None = None
 
     def __init__(self, exchange: Exchange, scope: Scope, send: Send) -> None:
         self._exchange = exchange
@@ -125,29 +126,30 @@ class _Responder:
     async def send(self, message: Message) -> None:
         kind = message["type"]
         if kind == "http.response.body":
-            if self._rewriting:
-                await self._body(message)
-            else:
+            if self._response is None:
                 await self._send(message)
+            else:
+                await self._body(message, self._response)
         elif kind == "http.response.start":
             exchange, given = self._exchange, message.get("headers")
             if exchange.staged is not None or exchange.site.hooks.nonce is not None:
                 await self._prepare()
-            final = exchange.start(message["status"], given if type(given) is list else _listed(given))
-            if final is given:
+            headers = given if type(given) is list else _listed(given)
+            response = exchange.respond(message["status"], headers)
+            if response is None or response.headers is headers is given:
                 await self._send(message)
-            elif final is None:
-                self._held, self._rewriting = message, True
+            elif response.headers is None:
+                self._held, self._response = message, response
             else:
-                await self._send({**message, "headers": final})
+                await self._send({**message, "headers": response.headers})
         elif kind in _SOCKET_STARTS:
             await self._prepare()
-            headers = self._exchange.start_socket(_listed(message.get("headers")))
+            headers = self._exchange.respond_socket(_listed(message.get("headers")))
             await self._send({**message, "headers": headers})
         else:
-            if self._held is not None and kind in _PATH_EXTENSIONS:
-                self._exchange.abandon()
-                await self._release()
+            if self._response is not None and self._held is not None and kind in _PATH_EXTENSIONS:
+                self._response.abandon()
+                await self._release(self._response)
             await self._send(message)
 
     async def _prepare(self) -> None:
@@ -158,17 +160,18 @@ class _Responder:
         if nonce is not None:
             exchange.nonce = str(await _settled(nonce(_hook_request(self._scope, exchange))) or "")
 
-    async def _body(self, message: Message) -> None:
+    async def _body(self, message: Message, response: Response) -> None:
         more = message.get("more_body", False)
-        out = self._exchange.feed(message.get("body", b""), last=not more)
-        if self._held is not None and self._exchange.headers is not None:
-            await self._release()
+        body = message.get("body", b"")
+        out = response.feed(body if type(body) is bytes else bytes(body), last=not more)
+        if self._held is not None and response.headers is not None:
+            await self._release(response)
         if out or not more:
             await self._send({"type": "http.response.body", "body": out, "more_body": more})
 
-    async def _release(self) -> None:
+    async def _release(self, response: Response) -> None:
         held, self._held = self._held, None
-        await self._send({**(held or {}), "headers": self._exchange.headers})
+        await self._send({**(held or {}), "headers": response.headers})
 
 
 def _listed(headers: Iterable[Any] | None) -> Headers:

@@ -49,7 +49,9 @@ def joined(headers: Headers) -> dict[bytes, bytes]:
 
 def is_shared(values: Mapping[bytes, bytes]) -> bool:
     """Return whether the app says that one copy may serve everybody, and sets no cookie."""
-    control = values.get(b"cache-control", b"")
+    control = values.get(b"cache-control")
+    if control is None:
+        return any(name in values for name in SHARED_HEADERS) and b"set-cookie" not in values
     if b"set-cookie" in values or _PRIVATE.search(control):
         return False
     return bool(_SHARED.search(control)) or any(name in values for name in SHARED_HEADERS)
@@ -79,8 +81,11 @@ def make_private(headers: Headers, vary: tuple[bytes, ...]) -> Headers:
 
     Directives that only speak to shared caches, and their own headers, go.
     """
-    values = joined([header for header in headers if header[0] in _CACHING])
-    kept = [header for header in headers if header[0] not in _CACHING]
+    kept: Headers = []
+    caching: Headers = []
+    for header in headers:
+        (caching if header[0] in _CACHING else kept).append(header)
+    values = joined(caching)
     kept.append((b"vary", vary_with(values.get(b"vary", b""), vary)))
     kept.append((b"cache-control", private_control(values.get(b"cache-control", b""))))
     return kept

@@ -6,8 +6,8 @@ An adapter makes an `Exchange` a request and calls, in this order:
 ``own_request``        for a path below `path`: the request our endpoints answer; the app is not called
 ``edit_request``       the headers the app is to see
 ``staged``             at the response's start: an `Outcome` of `consent.update()` to make durable, if any
-``start``              the headers to send now, or None: they wait for the first bytes of the body
-``feed``               each piece of the body; then ``headers`` says when the start may be sent
+``respond``            None: the response goes as it is; else a `Response`, whose ``headers`` go at once or,
+                       where they are None, once a piece of the body has been fed to it
 =====================  ====================================================================================
 
 Headers are lists of ``(name, value)`` byte pairs. A response that nothing is done to comes back as the very
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["Exchange"]
 
 _FRAMES = frozenset({b"iframe", b"frame", b"embed", b"object", b"fencedframe"})
+_HTML = (b"text/html", b"application/xhtml+xml")
 _PORT = re.compile(r":\d+\Z")
 
 
@@ -58,7 +59,6 @@ class Exchange:
         now: Seconds since the epoch.
 
     Attributes:
-        headers: The response's final headers, once they are known.
         skip: The site's `skip` hook said so: no banner here.
         nonce: The nonce of the site's `nonce` hook, or the one found in the app's own policy.
         was_read: The app has read consent, so the response is personal.
@@ -66,7 +66,6 @@ class Exchange:
     """
 
     # Class attributes, not slots: most requests only ever set those of `__init__`.
-    headers: Headers | None = None
     skip = False
     nonce = ""
     was_read = False
@@ -74,7 +73,6 @@ class Exchange:
     staged: Outcome | None = None
     _started = False
     _seen: Seen | None = None
-    _response: Response | None = None
 
     def __init__(
         self,
@@ -104,12 +102,13 @@ class Exchange:
     @property
     def seen(self) -> Seen:
         """What the request's cookies and signals say; read when first needed."""
-        if self._seen is None:
+        seen = self._seen
+        if seen is None:
             header = self.header
-            self._seen = self.site.visitors.see(
+            seen = self._seen = self.site.visitors.see(
                 header(b"cookie"), header(b"sec-gpc"), header(b"dnt"), secure=self.secure, now=self.now
             )
-        return self._seen
+        return seen
 
     @property
     def visitor(self) -> Visitor:
@@ -206,9 +205,15 @@ class Exchange:
             self._report_hidden(cookie)
         elif not edits:
             return None
+        if cookie is not None:
+            edits[b"cookie"] = self.seen.visible
         edited: Headers = []
-        for name, value in headers:
-            kept = self._visible(value) if name == b"cookie" else edits.get(name, value)
+        for header in headers:
+            name, value = header
+            if name not in edits:
+                edited.append(header)
+                continue
+            kept = edits[name] if name != b"cookie" or value == cookie else self._visible(value)
             if kept or not value:
                 edited.append((name, kept))
         return edited
@@ -254,12 +259,12 @@ class Exchange:
 
     # -- the response on its way out
 
-    def start(self, status: int, headers: Headers) -> Headers | None:
+    def respond(self, status: int, headers: Headers) -> Response | None:
         """Take the response's status and headers.
 
         Returns:
-            The headers to send now (the same object if nothing is done to them), or None where they wait:
-            then `feed` the body until `headers` is set.
+            None where nothing is done to it: its headers go as they are. Else the `Response`: with its
+            ``headers`` to send now, or without, while they wait for the body to be fed to it.
         """
         self._started = True
         content_type = b""
@@ -270,40 +275,16 @@ class Exchange:
                 content_type = value
             elif lowered == b"set-cookie":
                 touched = True
-        kind = content_type[:9].lower()
-        html = kind == b"text/html" or (
-            kind == b"applicati" and content_type[:21].lower() == b"application/xhtml+xml"
-        )
+        html = content_type.lower().startswith(_HTML)
         if not (touched or html):
-            self.headers = headers
-            return headers
-        self._response = Response(self, status)
-        self.headers = self._response.start(headers, content_type if html else b"")
-        return self.headers
+            return None
+        # The response knows its exchange, never the other way round: a cycle would be the collector's work.
+        return Response(self, status, headers, content_type if html else b"")
 
-    def start_socket(self, headers: Headers) -> Headers:
+    def respond_socket(self, headers: Headers) -> Headers:
         """Take the headers of a websocket's acceptance or denial; nothing but its cookies is ours."""
         self._started = True
-        return Response(self, 101).start(headers, b"") or headers
-
-    def feed(self, chunk: bytes, *, last: bool) -> bytes:
-        """Take a piece of the body; return what can be sent. Only while `start` returned None.
-
-        `headers` is set before the first byte is returned.
-        """
-        response = self._response
-        if response is None:
-            return chunk
-        out = response.feed(chunk, last=last)
-        if self.headers is None:
-            self.headers = response.headers
-        return out
-
-    def abandon(self) -> None:
-        """Stop rewriting before the first byte (WSGI `write()`): the app's own headers go."""
-        if self._response is not None:
-            self.headers = self._response.plain()
-            self._response = None
+        return Response(self, 101, headers, b"").headers or headers
 
     def deletions(self, visitor: Visitor, *, path: str) -> Headers:
         """Expire what the browser still shows of what the visitor refused."""

@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from consent_middleware.catalog.model import ESSENTIAL, MARKETING, Catalog
-from consent_middleware.cookies import cookie_pairs, deletion, is_deletion, pair_name, set_cookie_name
+from consent_middleware.cookies import cookie_pairs, deletion, is_deletion, pair_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -60,6 +60,7 @@ class CookieFilter:
         self._unknown = Verdict.PASS if allow_unknown or MARKETING in granted else Verdict.HOLD_UNKNOWN
         self._own = own_names
         self.verdict = lru_cache(maxsize=2048)(self._verdict)
+        self._written = lru_cache(maxsize=2048)(lambda head: self._verdict(pair_name(head)))
         self.hides = lru_cache(maxsize=2048)(self._hides)
 
     def _verdict(self, name: str) -> Verdict:
@@ -81,7 +82,9 @@ class CookieFilter:
 
     def set_cookie(self, value: bytes, now: float) -> Verdict:
         """Return what happens to one `Set-Cookie` header value; deletions pass."""
-        verdict = self.verdict(set_cookie_name(value))
+        # Remembered by the bytes up to the first "=", so that the usual cookie is not parsed at all.
+        head, equals, _ = value.partition(b"=")
+        verdict = self._written(head + equals) if b";" not in head else self._unknown
         return Verdict.PASS if verdict is not Verdict.PASS and is_deletion(value, now) else verdict
 
     def request(self, header: bytes) -> bytes:

@@ -57,6 +57,11 @@ class PageKind:
         """Whether the body can be opened and closed again."""
         return self.coding in _GZIP
 
+    @property
+    def plain(self) -> bool:
+        """Whether a complete body can be rewritten at one go."""
+        return self.names_charset and not self.xhtml and not self.coding
+
 
 @lru_cache(maxsize=512)
 def page_kind(content_type: bytes, content_encoding: bytes, disposition: bytes) -> PageKind:
@@ -83,11 +88,10 @@ class Page:
         snippets: Given the page's language, returns what goes in.
         kind: What its headers say.
         length: The app's Content-Length, empty if it gives none.
-        nonce: The nonce that goes into it; with one, validators go.
         require_document: Leave alone what does not begin like a document.
     """
 
-    __slots__ = ("_body", "_fed", "_injector", "_length", "nonce")
+    __slots__ = ("_body", "_fed", "_injector", "_length")
 
     def __init__(
         self,
@@ -95,10 +99,8 @@ class Page:
         kind: PageKind,
         length: bytes,
         *,
-        nonce: str,
         require_document: bool,
     ) -> None:
-        self.nonce = nonce
         self._injector = Injector(
             snippets,
             require_document=require_document,

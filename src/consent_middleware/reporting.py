@@ -34,6 +34,7 @@ class Reporter:
     def __init__(self, *, report_only: bool) -> None:
         self._verb = "would hold back" if report_only else "held back"
         self._seen: set[tuple[str, ...]] = set()
+        self._told: set[bytes] = set()
         self._lock = threading.Lock()
 
     @property
@@ -41,9 +42,14 @@ class Reporter:
         """Whether anybody hears what is logged at the level of single cookies."""
         return logger.isEnabledFor(logging.INFO)
 
-    def is_news(self, name: str, *, login: bool) -> bool:
-        """Return whether a held cookie of this name has not been told yet."""
-        return (("login" if login else "held"), name) not in self._seen
+    def is_news(self, set_cookie: bytes) -> bool:
+        """Return whether a held `Set-Cookie` of this name may not have been told yet; cheap, for every one."""
+        head = set_cookie.partition(b"=")[0]
+        if head in self._told:
+            return False
+        if len(self._told) < _MAX_SEEN:
+            self._told.add(head)
+        return True
 
     def once(self, level: int, key: tuple[str, ...], message: str) -> None:
         """Log a message unless one of the same key was logged; remember a bounded number of keys."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from consent_middleware.banner import Shape
 from consent_middleware.caching import is_shared, joined, make_private, suffix_etag
 from consent_middleware.cookies import set_cookie_name
 from consent_middleware.filters import Verdict
+from consent_middleware.html import insert_whole
 from consent_middleware.page import STALE, Page, PageKind, has_page, page_kind
 from consent_middleware.reporting import is_login
 from consent_middleware.texts import best_language
@@ -47,29 +48,21 @@ class Response:
     Args:
         exchange: The request it answers.
         status: Its status.
+        headers: As the app sent them.
+        content_type: Of a response that is HTML; empty for any other.
 
     Attributes:
-        headers: Final, once they are known.
+        headers: The headers to send, once they are known; the very object that came in if nothing was done.
     """
 
     headers: Headers | None = None
     _page: Page | None = None
-    _shared = False
-    _personal = False
-    _pending: Headers
+    _kind: PageKind | None = None
+    _length = b""
 
-    def __init__(self, exchange: Exchange, status: int) -> None:
+    def __init__(self, exchange: Exchange, status: int, headers: Headers, content_type: bytes) -> None:
         self._exchange = exchange
         self._status = status
-
-    def start(self, headers: Headers, content_type: bytes) -> Headers | None:
-        """Take the headers; return those to send now, or None where they wait for the body.
-
-        Args:
-            headers: As the app sent them.
-            content_type: Of a response that is HTML; empty for any other.
-        """
-        exchange = self._exchange
         lowered = [(name.lower(), value) for name, value in headers]
         values = joined(lowered)
         self._shared = self._is_shared(values)
@@ -78,28 +71,42 @@ class Response:
             if held:
                 headers = [header for i, header in enumerate(headers) if i not in held]
                 lowered = [header for i, header in enumerate(lowered) if i not in held]
-        own = self._own_cookies()
-        self._personal = bool(own) or (exchange.was_read and self._status != 101)
+        own = self._own_cookies() if exchange.staged is not None else []
+        self._personal = bool(own) or (exchange.was_read and status != 101)
         self._pending = headers = [*headers, *own] if own else headers
         if content_type:
-            kind = self._kind(values, content_type)
-            if kind is not None:
-                return self._hold(kind, values)
-        if exchange.unsuffixed and self._status == 304:
+            self._kind = self._page_kind(values, content_type)
+            if self._kind is not None:
+                self._hold(values)
+                return
+        if exchange.unsuffixed and status == 304:
             self._pending = self._tagged([*lowered, *own])
         self.headers = self.plain()
-        return self.headers
 
     def feed(self, chunk: bytes, *, last: bool) -> bytes:
         """Take a piece of the body; return what can be sent. `headers` is set before the first byte is."""
         page = self._page
         if page is None:
-            return chunk
+            if self._kind is None:
+                return chunk
+            if last and self._kind.plain:
+                done = insert_whole(chunk, self._snippets)
+                if done is not None:
+                    out, snippets = done
+                    self.headers = self.plain() if snippets is None else self._rewritten(len(out))
+                    return out
+            page = self._page = self._open_page()
         out = page.feed(chunk, last=last)
         if self.headers is None and page.decided:
-            whole = len(out) if last else None
-            self.headers = self.plain() if page.untouched else self._rewritten(page, whole=whole)
+            self.headers = (
+                self.plain() if page.untouched else self._rewritten(page.length(len(out) if last else None))
+            )
         return out
+
+    def abandon(self) -> None:
+        """Stop rewriting before the first byte (WSGI `write()`): the app's own headers go."""
+        self._page = self._kind = None
+        self.headers = self.plain()
 
     def plain(self) -> Headers:
         """Return the headers of a response whose body is left alone."""
@@ -117,18 +124,19 @@ class Response:
         for index, (name, value) in enumerate(headers):
             if name != b"set-cookie" or (verdict := rules.set_cookie(value, exchange.now)) is Verdict.PASS:
                 continue
-            cookie, login = set_cookie_name(value), is_login(exchange.path)
-            if site.reporter.is_news(cookie, login=login):
-                site.reporter.held_cookie(cookie, verdict, site.catalog.owners(cookie), login=login)
+            if site.reporter.is_news(value):
+                cookie = set_cookie_name(value)
+                owners = site.catalog.owners(cookie)
+                site.reporter.held_cookie(cookie, verdict, owners, login=is_login(exchange.path))
             if site.enforce:
                 held.add(index)
         return held
 
     def _own_cookies(self) -> Headers:
-        """Return the cookies of a server-side choice."""
+        """Return the cookies of a server-side choice; the same choice again sets none."""
         exchange = self._exchange
         cookie = exchange.staged.set_cookie if exchange.staged else None
-        if not cookie:
+        if cookie is None:
             return []
         return [(b"set-cookie", cookie), *exchange.deletions(exchange.visitor, path=self._browser_path)]
 
@@ -151,7 +159,7 @@ class Response:
             return False
         return True
 
-    def _kind(self, values: Mapping[bytes, bytes], content_type: bytes) -> PageKind | None:
+    def _page_kind(self, values: Mapping[bytes, bytes], content_type: bytes) -> PageKind | None:
         """Return what kind of page this is, None where it is none that gets our markup."""
         if not has_page(self._status):
             return None
@@ -181,44 +189,39 @@ class Response:
 
     # -- a document
 
-    def _hold(self, kind: PageKind, values: Mapping[bytes, bytes]) -> Headers | None:
-        exchange = self._exchange
-        page = Page(
-            self._snippets,
-            kind,
-            values.get(b"content-length", b""),
-            nonce=self._nonce(values),
-            require_document=self._shared or exchange.header(b"sec-fetch-mode") is None,
-        )
-        if exchange.method == "HEAD":
-            self.headers = self._rewritten(page, whole=None)
-            return self.headers
-        self._page = page
-        return None
+    def _hold(self, values: Mapping[bytes, bytes]) -> None:
+        """Make the headers wait for the body; of a HEAD request there is none."""
+        self._length = values.get(b"content-length", b"")
+        self._find_nonce(values)
+        if self._exchange.method == "HEAD":
+            self.headers = self._rewritten(None)
 
-    def _nonce(self, values: Mapping[bytes, bytes]) -> str:
+    def _open_page(self) -> Page:
+        exchange, kind = self._exchange, cast("PageKind", self._kind)
+        navigates = exchange.header(b"sec-fetch-mode") is not None and not self._shared
+        return Page(self._snippets, kind, self._length, require_document=not navigates)
+
+    def _find_nonce(self, values: Mapping[bytes, bytes]) -> None:
         """Reuse the app's nonce; a page for everyone must not hold one."""
         exchange = self._exchange
         policy = values.get(b"content-security-policy")
         if self._shared:
             exchange.nonce = ""
-        elif not exchange.nonce and policy:
+        elif policy is not None and not exchange.nonce:
             found = _NONCE.search(policy)
             exchange.nonce = found[1].decode("ascii") if found else ""
-        return exchange.nonce
 
-    def _rewritten(self, page: Page, *, whole: int | None) -> Headers:
+    def _rewritten(self, length: int | None) -> Headers:
         """Return a document's headers: nothing stale, its own entity tag, private unless shared."""
+        exchange = self._exchange
         headers = [
             (lowered, value) for name, value in self._pending if (lowered := name.lower()) not in STALE
         ]
-        headers = self._tagged(headers, drop=bool(page.nonce))
-        length = page.length(whole)
+        headers = self._tagged(headers, drop=bool(exchange.nonce))
         if length is not None:
             headers.append((b"content-length", str(length).encode("ascii")))
         if self._shared:
             return headers
-        exchange = self._exchange
         headers += exchange.deletions(exchange.visitor, path=self._browser_path)
         if exchange.seen.unreadable and exchange.staged is None:
             # The page cannot check signatures: what the server does not believe must be gone before it looks.

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from consent_middleware.caching import Headers
     from consent_middleware.choices import Outcome
     from consent_middleware.request import ConsentRequest
+    from consent_middleware.response import Response
 
 __all__ = ["ConsentMiddleware"]
 
@@ -77,7 +78,9 @@ class ConsentMiddleware:
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
         active = environ.get(_ACTIVE)
-        if active is not None and not active.started:  # an environ used again after a response is a new request
+        if (
+            active is not None and not active.started
+        ):  # an environ used again after a response is a new request
             return self.app(environ, start_response)
         site = self.site
         path = environ.get("PATH_INFO", "").encode("latin-1", "replace").decode("utf-8", "replace")
@@ -102,7 +105,7 @@ class ConsentMiddleware:
         try:
             return responder.body(self.app(environ, responder.start_response))
         except BaseException:
-            del environ[_ACTIVE]
+            environ.pop(_ACTIVE, None)
             raise
 
     def _answer(self, exchange: Exchange, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -153,7 +156,7 @@ class _Responder:
         "_exchange",
         "_held",
         "_passed_on",
-        "_rewriting",
+        "_response",
         "_sent",
         "_server",
         "_site",
@@ -168,40 +171,42 @@ class _Responder:
         self._server = server
         self._held: tuple[str, Any] | None = None
         self._writer: Write | None = None
-        self._started = self._rewriting = self._sent = self._passed_on = False
+        self._response: Response | None = None
+        self._started = self._sent = self._passed_on = False
 
     def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Write:
         """Take the app's status and headers; they go on at once unless a document's must wait."""
         if not self._started:
             self._prepare()
         given = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        final = self._exchange.start(int(status[:3]), given)
+        response = self._exchange.respond(int(status[:3]), given)
         self._started = True
-        if final is None and (self._passed_on or (self._sent and self._rewriting)):
-            self._exchange.abandon()  # the body is out of our hands, or has begun: then the server raises
-            final = self._exchange.headers or []
-        self._rewriting = final is None
-        if final is None:
-            self._held = (status, exc_info)
-            return self._write
-        self._held = None
+        if response is not None and response.headers is None:
+            if not self._passed_on and not (self._sent and self._response):
+                self._response, self._held = response, (status, exc_info)
+                return self._write
+            response.abandon()  # the body is out of our hands, or has begun: then the server raises
+        self._response = self._held = None
         self._sent = True
-        return self._server(status, headers if final is given else _strings(final), *_maybe(exc_info))
+        if response is None or response.headers is given:
+            return self._server(status, headers, *_maybe(exc_info))
+        return self._server(status, _strings(response.headers or []), *_maybe(exc_info))
 
     def body(self, iterable: Iterable[bytes]) -> Iterable[bytes]:
         """Return the body for the server: the app's own object, unless it is or may yet be rewritten."""
-        if self._started and not self._rewriting:
+        if self._started and self._response is None:
             self._passed_on = True
             return iterable
         return _Body(self, iterable)
 
     def rewrite(self, chunk: bytes, *, last: bool) -> bytes:
         """Pass a piece of the body; the held start goes with the first bytes."""
-        if not self._rewriting:
+        response = self._response
+        if response is None:
             return chunk
-        out = self._exchange.feed(chunk, last=last)
-        if self._held is not None and self._exchange.headers is not None:
-            self._release()
+        out = response.feed(chunk, last=last)
+        if self._held is not None and response.headers is not None:
+            self._release(response)
         return out
 
     @property
@@ -209,19 +214,20 @@ class _Responder:
         """Whether the start still waits: then nothing may be sent, not even an empty string."""
         return self._held is not None or not self._started
 
-    def _release(self) -> Write:
+    def _release(self, response: Response) -> Write:
         status, exc_info = self._held or ("", None)
         self._held = None
         self._sent = True
-        return self._server(status, _strings(self._exchange.headers or []), *_maybe(exc_info))
+        return self._server(status, _strings(response.headers or []), *_maybe(exc_info))
 
     def _write(self, data: bytes) -> None:
         """The imperative way of PEP 3333: nothing is rewritten any more."""
-        if self._writer is None:
-            self._rewriting = False
-            self._exchange.abandon()
-            self._writer = self._release()
-        self._writer(data)
+        if self._response is not None:
+            response, self._response = self._response, None
+            response.abandon()
+            self._writer = self._release(response)
+        if self._writer is not None:
+            self._writer(data)
 
     def _prepare(self) -> None:
         """Settle what the exchange needs before the headers: a staged choice, the app's nonce."""

@@ -23,12 +23,13 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Injector", "Snippets"]
+__all__ = ["Injector", "Snippets", "insert_whole"]
 
 _PROLOGUE = 16_384
 _TAIL = 2_048
@@ -168,29 +169,15 @@ class Injector:
 
     def whole(self, body: bytes) -> bytes:
         """Return a complete document with everything inserted; `feed` and `close` in one."""
-        found = self._locate(body)
-        if found is None:
-            out = self.feed(body)
-            rest = self.close()
-            return out + rest if rest else out
-        snippets, head_at, body_at = found
-        self._state = _State.PASS
-        if snippets is None:
-            return body
-        view = memoryview(body)
-        start = max(len(body) - _TAIL, body_at)
-        tail_at = start + _insertion(body[start:])
-        return b"".join(
-            (
-                view[:head_at],
-                snippets.head,
-                view[head_at:body_at],
-                snippets.body,
-                view[body_at:tail_at],
-                snippets.tail,
-                view[tail_at:],
-            )
-        )
+        if self._appendable and not self._keep_charset:
+            done = insert_whole(body, self._choose)
+            if done is not None:
+                self.decided, self._state = True, _State.PASS
+                out, self.snippets = done
+                return out
+        out = self.feed(body)
+        rest = self.close()
+        return out + rest if rest else out
 
     def feed(self, chunk: bytes) -> bytes:
         """Take the next bytes of the body; return what can leave now (empty: wait for more)."""
@@ -217,31 +204,22 @@ class Injector:
             return out + held
         return b"".join((out, held[:at], self._tail, held[at:]))
 
-    def _locate(self, data: bytes) -> tuple[Snippets | None, int, int] | None:
-        """Settle everything at once for a page whose beginning is all here: (what, head place, body place)."""
-        if not self._appendable or self._keep_charset:
-            return None
-        match = _WHOLE.match(data, 0, _PROLOGUE)
-        if match is None:
-            return None
-        return self._decide(match[1]), match.end(2), match.end(3)
-
     def _fits(self, chunk: bytes) -> bool:
         return len(self._carry) + len(chunk) < _PROLOGUE
 
     def _decide(self, html_tag: bytes) -> Snippets | None:
         self.decided = True
-        match = _LANG.search(html_tag)
-        self.snippets = self._choose(match[1].decode("ascii").lower() if match else "")
+        self.snippets = self._choose(_language(html_tag))
         return self.snippets
 
     # -- from the first byte to <body>
 
     def _begin(self, data: bytes, *, final: bool) -> bytes:
         self._carry = b""
-        found = self._locate(data) if self._state is _State.LEAD else None
-        if found:
-            return self._placed(data, *found)
+        if self._state is _State.LEAD and self._appendable and not self._keep_charset:
+            match = _WHOLE.match(data, 0, _PROLOGUE)
+            if match:
+                return self._placed(data, self._decide(match[1]), match.end(2), match.end(3))
         final = final or self._read + len(data) >= _PROLOGUE
         if self._state is _State.LEAD and not self._lead(data, final=final):
             self._carry = data
@@ -416,6 +394,47 @@ _RAW = {
     name: _Until(re.compile(rb"</" + name + rb"(?=[\t\n\f\r />])", re.IGNORECASE), len(name) + 2)
     for name in _RAW_NAMES.split(b"|")
 }
+
+
+def insert_whole(
+    body: bytes, choose: Callable[[str], Snippets | None]
+) -> tuple[bytes, Snippets | None] | None:
+    """Insert into a complete, usual document at one go.
+
+    Args:
+        body: All of it; ASCII-compatible, its charset named in the headers.
+        choose: As `Injector` takes it.
+
+    Returns:
+        The new body and what went in; None where only an `Injector` can tell the places.
+    """
+    match = _WHOLE.match(body, 0, _PROLOGUE)
+    if match is None:
+        return None
+    snippets = choose(_language(match[1]))
+    if snippets is None:
+        return body, None
+    head_at, body_at, size = match.end(2), match.end(3), len(body)
+    start = max(size - _TAIL, body_at)
+    tail_at = start + _insertion(body[start:])
+    view = memoryview(body)
+    parts = (
+        view[:head_at],
+        snippets.head,
+        view[head_at:body_at],
+        snippets.body,
+        view[body_at:tail_at],
+        snippets.tail,
+        view[tail_at:],
+    )
+    return b"".join(parts), snippets
+
+
+@lru_cache(maxsize=256)
+def _language(html_tag: bytes) -> str:
+    """Return the language an ``<html>`` tag names, lower-case; empty for none."""
+    match = _LANG.search(html_tag)
+    return match[1].decode("ascii").lower() if match else ""
 
 
 def _insertion(tail: bytes) -> int:
