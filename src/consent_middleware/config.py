@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["ConsentConfig", "load_config", "load_secret_keys"]
 
 DEFAULT_CATEGORIES = (ESSENTIAL, "functional", "analytics", "performance", "marketing")
+_TRACKING = frozenset({"analytics", "marketing"})
 
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
 _SITE_ID = re.compile(r"[a-z0-9-]{0,32}\Z")
@@ -422,6 +423,10 @@ def _fault(details: ErrorDetails) -> Fault:
         section = _SECTIONS.get(re.sub(r"\[\d+\]", "[]", _path_of(details["loc"][:-1])))
         known = list(section.model_fields) if section else []
         key = str(details["loc"][-1])
+        if key == "use" and section is not ConsentConfig:  # in TOML it belongs to the table it stands below
+            return Fault(
+                path, "'use' is not a known key here.", "It stands at the top, above the first [section]."
+            )
         return Fault(
             path, f"{key!r} is not a known key.", _nearest(key, known) or f"Known here: {', '.join(known)}."
         )
@@ -455,6 +460,7 @@ def _cross_faults(raw: Mapping[str, Any]) -> list[Fault]:
         *_use_faults(raw),
         *_service_faults(raw),
         *_essential_faults(raw),
+        *_essential_service_faults(raw),
         *_language_faults(raw),
         *_version_faults(raw),
     ]
@@ -470,12 +476,11 @@ def _use_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
 
 def _service_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
     categories = [*DEFAULT_CATEGORIES, *(str(t.get("id")) for _, t in _tables(raw, "categories"))]
-    used, seen = set(_strings(raw, "", "use")), set[str]()
+    used = set(_strings(raw, "", "use"))
+    yield from _repeated(raw, "categories")
+    yield from _repeated(raw, "services")
     for index, table in _tables(raw, "services"):
         path, id_, category = f"services[{index}]", str(table.get("id")), table.get("category")
-        if id_ in seen:
-            yield Fault(f"{path}.id", f"{id_!r} is declared twice.", "Merge the two tables.")
-        seen.add(id_)
         if id_ in categories:
             yield Fault(f"{path}.id", f"{id_!r} is the id of a category; a service needs one of its own.")
         if id_ in builtin_services() and id_ not in used:
@@ -489,6 +494,15 @@ def _service_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
         if isinstance(category, str) and category not in categories:
             hint = _nearest(category, categories) or f"Known: {', '.join(categories)}."
             yield Fault(f"{path}.category", f"{category!r} is not a category.", hint)
+
+
+def _repeated(raw: Mapping[str, Any], key: str) -> Iterator[Fault]:
+    seen = set[str]()
+    for index, table in _tables(raw, key):
+        id_ = table.get("id")
+        if isinstance(id_, str) and id_ in seen:
+            yield Fault(f"{key}[{index}].id", f"{id_!r} is declared twice.", "Merge the two tables.")
+        seen.add(str(id_))
 
 
 def _essential_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
@@ -520,6 +534,24 @@ def _essential_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
                     f"{name!r} is also declared by the service {service_id!r}.",
                     "Remove one of the two.",
                 )
+
+
+def _essential_service_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
+    """Nor can a service that measures or advertises, whatever it is called (CONFORMANCE ENF-1)."""
+    for index, table in _tables(raw, "services"):
+        if table.get("category") != ESSENTIAL:
+            continue
+        known = builtin_services().get(str(table.get("id")))
+        if known and known.category in _TRACKING:
+            problem = f"{known.id!r} is {known.category} software; it cannot be essential."
+            yield Fault(f"services[{index}].category", problem, "Leave the category out.")
+        for position, cookie in _tables(table, "cookies"):
+            name = str(cookie.get("name"))
+            owners = [s.name for s in known_cookie_owners(name) if s.category in _TRACKING]
+            if owners:
+                problem = f"{name!r} is a tracking cookie of {', '.join(owners)}; it cannot be essential."
+                path = f"services[{index}].cookies[{position}].name"
+                yield Fault(path, problem, "Declare the service in a category that is asked about.")
 
 
 def _language_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:

@@ -244,7 +244,7 @@ class Exchange:
     def _narrow_encoding(self, edits: dict[bytes, bytes]) -> None:
         """Ask the app for what we can open: gzip, or nothing."""
         accepted = self.header(b"accept-encoding")
-        if accepted and self.site.config.site.transcode and accepted != b"gzip":
+        if accepted and self.site.transcode and accepted != b"gzip":
             edits[b"accept-encoding"] = b"gzip" if b"gzip" in accepted.lower() else b"identity"
 
     def _restore_validators(self, edits: dict[bytes, bytes]) -> None:
@@ -321,7 +321,7 @@ class Exchange:
     @property
     def visitor_language(self) -> str:
         """The site's language that suits the visitor best."""
-        languages = self.site.config.site.languages
+        languages = self.site.languages
         if len(languages) == 1:
             return languages[0]
         return best_language(self.accepted_languages, languages) or languages[0]

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Response"]
 
-_VARY = (b"Sec-GPC", b"DNT", b"Cookie")
-_VARY_LANGUAGE = (*_VARY, b"Accept-Language")
 _FRAGMENT = (
     b"hx-request",
     b"turbo-frame",
@@ -112,7 +110,9 @@ class Response:
         """Return the headers of a response whose body is left alone."""
         if not self._personal:
             return self._pending
-        return make_private([(name.lower(), value) for name, value in self._pending], self._vary)
+        return make_private(
+            [(name.lower(), value) for name, value in self._pending], self._exchange.site.vary
+        )
 
     # -- cookies
 
@@ -148,7 +148,7 @@ class Response:
 
     def _is_shared(self, values: Mapping[bytes, bytes]) -> bool:
         exchange = self._exchange
-        rendering = exchange.site.config.site.rendering
+        rendering = exchange.site.rendering
         if rendering != "auto":
             return rendering == "shared" and exchange.staged is None
         if not is_shared(values):
@@ -166,19 +166,20 @@ class Response:
         header = self._exchange.header
         if not self._shared:  # a shared page must not depend on who asks for it
             mode = header(b"sec-fetch-mode")
-            if mode is not None and mode != b"navigate":
+            if mode is None:
+                for name in _FRAGMENT:
+                    if header(name) is not None:
+                        return None
+            elif mode != b"navigate":
                 return None
-            for name in _FRAGMENT:
-                if header(name) is not None:
-                    return None
         kind = page_kind(
             content_type, values.get(b"content-encoding", b""), values.get(b"content-disposition", b"")
         )
-        return kind if kind.rewritable and self._can_open(kind) else None
+        return kind if kind.rewritable and (not kind.coding or self._can_open(kind)) else None
 
     def _can_open(self, kind: PageKind) -> bool:
         site = self._exchange.site
-        if not kind.coding or (kind.gzipped and site.config.site.transcode):
+        if kind.gzipped and site.transcode:
             return True
         text = (
             f"a page left with Content-Encoding {kind.coding.decode('latin-1')!r}, so it got no banner: put the "
@@ -227,7 +228,7 @@ class Response:
             # The page cannot check signatures: what the server does not believe must be gone before it looks.
             names = exchange.site.visitors.names
             headers.append((b"set-cookie", names.deletion(secure=exchange.secure)))
-        return make_private(headers, self._vary)
+        return make_private(headers, self._exchange.site.vary)
 
     def _tagged(self, headers: Headers, *, drop: bool = False) -> Headers:
         """Return the headers with the entity tag of our variant, or without it."""
@@ -236,10 +237,6 @@ class Response:
                 tag = suffix_etag(value, self._exchange.variant_tag(shared=self._shared))
                 return [*headers[:index], *([] if drop else [(name, tag)]), *headers[index + 1 :]]
         return headers
-
-    @property
-    def _vary(self) -> tuple[bytes, ...]:
-        return _VARY if len(self._exchange.site.config.site.languages) == 1 else _VARY_LANGUAGE
 
     def _snippets(self, page_language: str) -> Snippets | None:
         """Choose what goes into the page; called with the page's language."""
@@ -253,13 +250,12 @@ class Response:
         return banner.snippets(language, exchange.base, exchange.shape, notices, exchange.nonce)
 
     def _language(self, page_language: str) -> str:
-        exchange = self._exchange
-        site = exchange.site.config.site
-        if len(site.languages) == 1:
-            return site.languages[0]
-        page = best_language([page_language], site.languages) if page_language else None
+        exchange, languages = self._exchange, self._exchange.site.languages
+        if len(languages) == 1:
+            return languages[0]
+        page = best_language([page_language], languages) if page_language else None
         if self._shared:  # Accept-Language would make it another page for everyone
-            return page or site.languages[0]
-        if site.language_from == "visitor":
-            return best_language(exchange.accepted_languages, site.languages) or page or site.languages[0]
+            return page or languages[0]
+        if exchange.site.config.site.language_from == "visitor":
+            return best_language(exchange.accepted_languages, languages) or page or languages[0]
         return page or exchange.visitor_language

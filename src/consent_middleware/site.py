@@ -98,6 +98,16 @@ class Site:
         self.enforce = site.mode == "enforce"
         self.reporter = Reporter(report_only=not self.enforce)
         self.prefix = site.path + "/"
+        # Looked up on every request, so not through the model.
+        self.languages = tuple(site.languages)
+        self.rendering = site.rendering
+        self.transcode = site.transcode
+        self.vary = (
+            b"Sec-GPC",
+            b"DNT",
+            b"Cookie",
+            *((b"Accept-Language",) if len(site.languages) > 1 else ()),
+        )
         self._origin = site.origins[0] if site.origins else ""
         self._hosts = {origin.partition("://")[2]: origin.partition("://")[0] for origin in site.origins}
         excluded = "|".join(translate(pattern) for pattern in self.config.banner.exclude)

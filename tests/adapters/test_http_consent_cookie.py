@@ -104,8 +104,8 @@ def test_keys_rotate(serve: Serve) -> None:
     before = serve(answered, secret_key=old).granting("all")
     app = serve(answered, secret_key=[old, new])
     assert app.get(headers={"cookie": before}).body == b"True True"
-    assert value_of(app.granting("all")) == value_of(app.granting("all")).strip()
-    assert serve(answered, secret_key=new).get(headers={"cookie": app.granting("all")}).body == b"True True"
+    newest = serve(answered, secret_key=new)
+    assert newest.get(headers={"cookie": app.granting("all")}).body == b"True True"
 
 
 @pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)], ids=["loose-first", "strict-first"])

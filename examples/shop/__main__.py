@@ -1,0 +1,129 @@
+"""Start the shop and its tracker: ``python -m examples.shop``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import secrets
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if not __package__:  # started as `python examples/shop`
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from examples.shop.ports import HOST, listen
+from examples.shop.site import FOLDER, Shop
+from examples.shop.tracker import Tracker
+
+if TYPE_CHECKING:
+    from socket import socket
+
+_FRAMEWORKS = {"asgi": "Starlette on uvicorn", "wsgi": "Flask on werkzeug"}
+_LOOK_FOR = """\
+What to look for
+  1  Before you choose, look at the cookies (developer tools, Application or Storage): only what the shop
+     needs. Put something into the basket, log in: both work. "Behind the scenes" says that the tracker has
+     seen nobody.
+  2  Accept all, and open another page: _ga comes from the server, _ga_DEMO from a script, _fbp from the
+     redirect of the newsletter link, and the tracker has seen you.
+  3  "Cookie settings", at the bottom left: withdraw, open another page, and they are gone.
+  4  The same with scripts off, with Global Privacy Control on, on the error page, the page that streams
+     (Kiln) and the page that a CDN may keep (About).
+"""
+
+
+def main() -> None:
+    """Read the options, start both servers, say what to open, end cleanly."""
+    options = _options()
+    for number in (signal.SIGINT, signal.SIGTERM):  # end the same way, in a background job and a container too
+        signal.signal(number, signal.default_int_handler)
+    secret_key = os.environ.get("CONSENT_SECRET_KEY") or _development_key(FOLDER / ".env")
+    listener = _listen(options.port)
+    port: int = listener.getsockname()[1]
+    tracker = None if options.tracker_port else Tracker(listen(port + 100 if port < 65_000 else 0))
+    tracker_port: int = tracker.port if tracker else options.tracker_port
+    if tracker:
+        tracker.start()
+    print(f"Example Shop, {options.server.upper()}: {_FRAMEWORKS[options.server]}\n")
+    print(f"Open      http://{HOST}:{port}")
+    print(f"Tracker   http://localhost:{tracker_port}  (plays Google, Meta and YouTube)")
+    print(f"Records   {os.environ.get('CONSENT_RECORDS_URL') or FOLDER / 'consent-records.db'}\n")
+    print(f"{_LOOK_FOR}\nCtrl-C ends it.", flush=True)
+    serve = {"asgi": _serve_asgi, "wsgi": _serve_wsgi}[options.server]
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            serve(Shop(tracker_port, options.tracker_host), listener, secret_key)
+    finally:
+        if tracker:
+            tracker.stop()
+    print("\nClosed.", flush=True)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="examples.shop", description="A small shop with consent.")
+    parser.add_argument("--port", type=int, default=8000, help="where to listen; a taken port is stepped over")
+    parser.add_argument("--server", choices=sorted(_FRAMEWORKS), default="asgi", help="default: asgi")
+    parser.add_argument(
+        "--tracker-port",
+        type=int,
+        default=int(os.environ.get("SHOP_TRACKER_PORT", "0")),
+        help="use a tracker that runs already (python -m examples.shop.tracker); else SHOP_TRACKER_PORT",
+    )
+    parser.add_argument(
+        "--tracker-host",
+        default=os.environ.get("SHOP_TRACKER_HOST", ""),
+        help="its host name as browsers are told; else SHOP_TRACKER_HOST, else localhost",
+    )
+    return parser.parse_args()
+
+
+def _listen(port: int) -> socket:
+    try:
+        listener = listen(port)
+    except OSError as error:
+        raise SystemExit(f"No port from {port} up can be used: {error}") from None
+    found = listener.getsockname()[1]
+    if port not in {0, found}:
+        print(f"Port {port} is taken, so this is {found}.\n")
+    return listener
+
+
+def _development_key(path: Path) -> str:
+    """Return the key kept in a file that git ignores, so that choices outlive a restart; made when first needed."""
+    with contextlib.suppress(OSError):
+        name, _, key = path.read_text("utf-8").strip().partition("=")
+        if name == "CONSENT_SECRET_KEY" and key:
+            return key
+    key = secrets.token_urlsafe(32)
+    with contextlib.suppress(OSError):
+        path.touch(mode=0o600)
+        path.write_text(f"CONSENT_SECRET_KEY={key}\n", "utf-8")
+    return key
+
+
+def _serve_asgi(shop: Shop, listener: socket, secret_key: str) -> None:
+    import uvicorn  # noqa: PLC0415 - only the server that was asked for
+
+    from examples.shop.asgi_app import create_app  # noqa: PLC0415
+
+    config = uvicorn.Config(create_app(shop, secret_key), log_level="warning", lifespan="off")
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _serve_wsgi(shop: Shop, listener: socket, secret_key: str) -> None:
+    import logging  # noqa: PLC0415
+
+    from werkzeug.serving import make_server  # noqa: PLC0415 - only the server that was asked for
+
+    from examples.shop.wsgi_app import create_app  # noqa: PLC0415
+
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    host, port = listener.getsockname()
+    make_server(host, port, create_app(shop, secret_key), threaded=True, fd=listener.fileno()).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

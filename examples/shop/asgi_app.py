@@ -1,0 +1,65 @@
+"""The shop under ASGI: Starlette. The consent comes in with one line, the last one."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.sessions import SessionMiddleware
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+from consent_middleware.asgi import ConsentMiddleware
+from examples.shop.site import CONFIG, Reply, Request, Shop
+
+if TYPE_CHECKING:
+    from starlette.requests import Request as StarletteRequest
+
+__all__ = ["create_app"]
+
+
+def create_app(shop: Shop, secret_key: str) -> ConsentMiddleware:
+    """Return the shop as an ASGI app.
+
+    Args:
+        shop: The pages.
+        secret_key: Signs the session and the consent.
+    """
+
+    async def endpoint(request: StarletteRequest) -> Response:
+        form = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
+        reply = await run_in_threadpool(shop.handle, _asked(request, form))
+        return _answered(request, reply)
+
+    app = Starlette(
+        routes=[Route("/{path:path}", endpoint, methods=["GET", "POST"])],
+        middleware=[Middleware(SessionMiddleware, secret_key=secret_key, max_age=None)],
+    )
+    return ConsentMiddleware(app, CONFIG, secret_key)
+
+
+def _asked(request: StarletteRequest, form: dict[str, str]) -> Request:
+    return Request(
+        method=request.method,
+        path=request.url.path,
+        host=request.headers.get("host", ""),
+        cookies=request.cookies,
+        form=form,
+        user=lambda: request.session.get("user", ""),
+        consent=request.state.consent,
+    )
+
+
+def _answered(request: StarletteRequest, reply: Reply) -> Response:
+    if reply.user is not None:
+        request.session.clear()
+        if reply.user:
+            request.session["user"] = reply.user
+    make = Response if isinstance(reply.body, bytes) else StreamingResponse
+    response: Response = make(reply.body, reply.status, reply.headers, reply.media_type)
+    for cookie in reply.cookies:
+        response.set_cookie(cookie.name, cookie.value, max_age=cookie.max_age_s, samesite="lax")
+    return response

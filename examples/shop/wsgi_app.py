@@ -1,0 +1,53 @@
+"""The shop under WSGI: Flask. The consent comes in with one line, the last but one."""
+
+from __future__ import annotations
+
+import flask
+
+from consent_middleware.wsgi import ConsentMiddleware
+from examples.shop.site import CONFIG, Reply, Request, Shop
+
+__all__ = ["create_app"]
+
+
+def create_app(shop: Shop, secret_key: str) -> flask.Flask:
+    """Return the shop as a WSGI app.
+
+    Args:
+        shop: The pages.
+        secret_key: Signs the session and the consent.
+    """
+    app = flask.Flask(__name__, static_folder=None)
+    app.secret_key = secret_key
+
+    @app.route("/", defaults={"path": ""}, methods=["GET", "POST"])
+    @app.route("/<path:path>", methods=["GET", "POST"])
+    def endpoint(path: str) -> flask.Response:
+        return _answered(shop.handle(_asked(f"/{path}")))
+
+    app.wsgi_app = ConsentMiddleware(app.wsgi_app, CONFIG, secret_key)  # type: ignore[method-assign]
+    return app
+
+
+def _asked(path: str) -> Request:
+    request = flask.request
+    return Request(
+        method=request.method,
+        path=path,
+        host=request.host,
+        cookies=request.cookies,
+        form=request.form,
+        user=lambda: flask.session.get("user", ""),
+        consent=request.environ["consent_middleware.consent"],
+    )
+
+
+def _answered(reply: Reply) -> flask.Response:
+    if reply.user is not None:
+        flask.session.clear()
+        if reply.user:
+            flask.session["user"] = reply.user
+    response = flask.Response(reply.body, reply.status, reply.headers, content_type=reply.media_type)
+    for cookie in reply.cookies:
+        response.set_cookie(cookie.name, cookie.value, max_age=cookie.max_age_s, samesite="Lax")
+    return response

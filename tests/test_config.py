@@ -1,0 +1,475 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from consent_middleware.catalog import Basis, CookieSpec, builtin_services
+from consent_middleware.config import ConsentConfig, load_config, load_secret_keys
+from consent_middleware.errors import ConfigError, Fault
+from consent_middleware.regions import Regime
+from consent_middleware.signals import DntScope, WhenOn
+from helpers_core import declaration, make_config
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MINIMAL = (
+    '[site]\nname = "Example Shop"\n[controller]\nname = "Example GmbH"\ncontact = "privacy@example.com"\n'
+)
+
+
+def faults(source: object, environ: dict[str, str] | None = None) -> tuple[Fault, ...]:
+    """Return what is wrong with a declaration."""
+    with pytest.raises(ConfigError) as caught:
+        load_config(source, environ or {})  # type: ignore[arg-type]
+    return caught.value.faults
+
+
+def stats(**fields: Any) -> dict[str, Any]:
+    """Return a service table with these fields laid over a sound one."""
+    return {"id": "stats", "category": "analytics", **fields}
+
+
+# -- one fault a row: sections, the path, words that must stand in it
+
+BAD: list[tuple[str, dict[str, Any], str, list[str]]] = [
+    ("unknown key", {"site": {"nme": "x"}}, "site.nme", ["'nme' is not a known key", "'name'"]),
+    ("unknown key, none near", {"csp": {"zzz": 1}}, "csp.zzz", ["Known here: mode, allow."]),
+    ("unknown section", {"sites": {}}, "sites", ["is not a known key", "Did you mean 'site'?"]),
+    ("unknown key of a service", {"services": [stats(host=[])]}, "services[0].host", ["'hosts'"]),
+    (
+        "unknown key of a cookie",
+        {"services": [stats(cookies=[{"name": "a", "retenton": "P1D"}])]},
+        "services[0].cookies[0].retenton",
+        ["'retention'"],
+    ),
+    ("unknown key of a category", {"categories": [{"id": "x", "base": "y"}]}, "categories[0].base", ["'basis'"]),
+    ("wrong type", {"site": {"name": 5}}, "site.name", ["string", "Found 5."]),
+    ("no coercion", {"signals": {"gpc": "yes"}}, "signals.gpc", ["boolean", "Found 'yes'."]),
+    ("not an integer", {"site": {"consent_days": "180"}}, "site.consent_days", ["integer"]),
+    ("too few days", {"site": {"consent_days": 0}}, "site.consent_days", ["accepted: 1 to 400", "Found 0."]),
+    ("too many days", {"site": {"consent_days": 401}}, "site.consent_days", ["accepted: 1 to 400"]),
+    ("site id", {"site": {"id": "My Shop"}}, "site.id", ["up to 32 lower-case letters", "'My Shop'"]),
+    ("origin with a path", {"site": {"origins": ["https://a.example/"]}}, "site.origins[0]", ["an origin such as"]),
+    ("origin without scheme", {"site": {"origins": ["a.example"]}}, "site.origins[0]", ["'a.example'"]),
+    ("cookie domain", {"site": {"cookie_domain": ".shop.example"}}, "site.cookie_domain", ["a domain such as"]),
+    ("path without slash", {"site": {"path": "consent"}}, "site.path", ["'/_consent'"]),
+    ("path with slash at its end", {"site": {"path": "/c/"}}, "site.path", ["without a slash at its end"]),
+    ("literal", {"site": {"mode": "enforced"}}, "site.mode", ["accepted: 'enforce' or 'report'", "'enforce'?"]),
+    ("literal, none near", {"banner": {"theme": "zz"}}, "banner.theme", ["'auto', 'light' or 'dark'"]),
+    ("regime", {"site": {"regime": "optin"}}, "site.regime", ["Did you mean 'opt-in'?"]),
+    ("language", {"site": {"languages": ["xx"]}}, "site.languages[0]", ["no texts in 'xx'", "Available: "]),
+    ("no language", {"site": {"languages": []}}, "site.languages", ["is empty", '["en"]']),
+    ("unknown service", {"use": ["google-analytic"]}, "use[0]", ["'google-analytics'?"]),
+    ("unknown service, none near", {"use": ["zzzzzz"]}, "use[0]", ["Declare it in [[services]] instead."]),
+    ("service id", {"services": [stats(id="My Stats")]}, "services[0].id", ["lower-case letters"]),
+    ("category typo", {"services": [stats(category="analitics")]}, "services[0].category", ["'analytics'?"]),
+    ("category unknown", {"services": [stats(category="zz")]}, "services[0].category", ["Known: essential, "]),
+    ("no category", {"services": [{"id": "stats"}]}, "services[0].category", ["required", "One of: essential"]),
+    ("service twice", {"services": [stats(), stats()]}, "services[1].id", ["declared twice", "Merge"]),
+    ("service named like a category", {"services": [stats(id="marketing")]}, "services[0].id", ["id of a category"]),
+    (
+        "catalogue service not in use",
+        {"services": [{"id": "hotjar", "name": "x"}]},
+        "services[0].id",
+        ['Add "hotjar" to use'],
+    ),
+    ("category twice", {"categories": [{"id": "x"}, {"id": "x"}]}, "categories[1].id", ["declared twice"]),
+    ("country", {"services": [stats(country="Germany")]}, "services[0].country", ["two capital letters"]),
+    ("host with scheme", {"services": [stats(hosts=["https://a.example"])]}, "services[0].hosts[0]", ["without scheme"]),
+    ("storage wildcard", {"services": [stats(storage=["**"])]}, "services[0].storage[0]", ["match everything"]),
+    (
+        "cookie name",
+        {"services": [stats(cookies=[{"name": "a b"}])]},
+        "services[0].cookies[0].name",
+        ["a cookie name", "'a b'"],
+    ),
+    ("bare wildcard", {"services": [stats(cookies=[{"name": "*"}])]}, "services[0].cookies[0].name", ["'*' alone"]),
+    (
+        "duration",
+        {"services": [stats(cookies=[{"name": "a", "retention": "13 months"}])]},
+        "services[0].cookies[0].retention",
+        ["ISO 8601", "'13 months'"],
+    ),
+    ("empty duration", {"records": {"retention": "P"}}, "records.retention", ["ISO 8601"]),
+    ("empty time", {"records": {"retention": "P1DT"}}, "records.retention", ["ISO 8601"]),
+    ("tracking cookie", {"cookies": {"essential": ["_ga"]}}, "cookies.essential[0]", ["Google Analytics", "Remove it."]),
+    ("tracking family", {"cookies": {"essential": ["_ga_ABC"]}}, "cookies.essential[0]", ["Google Analytics"]),
+    ("tracking chunk", {"cookies": {"essential": ["__Secure-_ga"]}}, "cookies.essential[0]", ["Google Analytics"]),
+    ("tracking pattern", {"cookies": {"essential": ["_g*"]}}, "cookies.essential[0]", ["tracking cookie of"]),
+    (
+        "essential and declared",
+        {"cookies": {"essential": ["st"]}, "services": [stats(cookies=[{"name": "st"}])]},
+        "cookies.essential[0]",
+        ["also declared by the service 'stats'"],
+    ),
+    (
+        "tracking cookie of an essential service",
+        {"services": [stats(category="essential", cookies=[{"name": "_ga"}])]},
+        "services[0].cookies[0].name",
+        ["Google Analytics", "essential"],
+    ),
+    (
+        "catalogue tracker called essential",
+        {"use": ["google-analytics"], "services": [{"id": "google-analytics", "category": "essential"}]},
+        "services[0].category",
+        ["'google-analytics'", "essential"],
+    ),
+    ("regime not yet", {"site": {"regime": "opt-out"}}, "site.regime", ["not available in this version", "'opt-in'"]),
+    ("by-region not yet", {"site": {"regime": "by-region"}}, "site.regime", ["not available in this version"]),
+    ("replay not yet", {"site": {"replay_on_grant": True}}, "site.replay_on_grant", ["not available"]),
+    ("reload not yet", {"site": {"reload_on_change": True}}, "site.reload_on_change", ["not available"]),
+    ("tk not yet", {"signals": {"tk": True}}, "signals.tk", ["not available"]),
+    ("csp not yet", {"csp": {"mode": "enforce"}}, "csp.mode", ["Leave it at 'off'."]),
+    ("addresses not yet", {"records": {"ip": "hash"}}, "records.ip", ["not available"]),
+    ("user agents not yet", {"records": {"user_agent": "hash"}}, "records.user_agent", ["not available"]),
+    (
+        "objection not yet",
+        {"categories": [{"id": "analytics", "basis": "exempt_with_objection"}]},
+        "categories[0].basis",
+        ["not available", "Use 'consent'."],
+    ),
+    ("hold not yet", {"services": [stats(hold=False)]}, "services[0].hold", ["Leave it out"]),
+    ("a section that is no table", {"banner": 5}, "banner", ["Found 5."]),
+    ("services that are no list", {"services": {}}, "services", ["list"]),
+    ("a service that is no table", {"services": [5]}, "services[0]", ["Found 5."]),
+    ("use that is no list", {"use": "hotjar"}, "use", ["list"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sections", "path", "words"), [row[1:] for row in BAD], ids=[row[0] for row in BAD])
+def test_one_fault_is_named_with_its_path(sections: dict[str, Any], path: str, words: list[str]) -> None:
+    """Each fault is reported once, where it stands, with what was found and what is accepted."""
+    found = faults({**declaration(), **declaration(**sections)})
+    assert [fault.path for fault in found] == [path]
+    assert [word for word in words if word not in str(found[0])] == []
+
+
+@pytest.mark.parametrize(
+    ("missing", "path"),
+    [("site", "site"), ("controller", "controller")],
+)
+def test_required_sections(missing: str, path: str) -> None:
+    """`site` and `controller` have no default."""
+    table = declaration()
+    del table[missing]
+    assert [(f.path, f.problem) for f in faults(table)] == [(path, "is required and missing.")]
+
+
+@pytest.mark.parametrize(
+    ("section", "key"), [("site", "name"), ("controller", "name"), ("controller", "contact")]
+)
+def test_required_keys(section: str, key: str) -> None:
+    """The site's name and its controller have no default."""
+    table = declaration()
+    del table[section][key]
+    assert [(f.path, f.problem) for f in faults(table)] == [(f"{section}.{key}", "is required and missing.")]
+
+
+def test_a_service_without_id_is_one_fault() -> None:
+    """Two services without an id are told apart from two of the same id."""
+    found = faults(declaration(services=[{"category": "analytics"}, {"category": "analytics"}]))
+    assert [fault.path for fault in found] == ["services[0].id", "services[1].id"]
+
+
+def test_every_fault_comes_in_one_error() -> None:
+    """Nobody has to start the server five times to find five faults."""
+    table = {
+        "site": {"nme": "x", "mode": "off", "languages": ["xx"], "regime": "none"},
+        "use": ["hotjarr"],
+        "services": [{"id": "stats", "cookies": [{"name": "a b"}]}],
+        "cookies": {"essential": ["_ga"]},
+    }
+    assert {fault.path for fault in faults(table)} == {
+        "site.name",
+        "site.nme",
+        "site.mode",
+        "site.languages[0]",
+        "site.regime",
+        "controller",
+        "use[0]",
+        "services[0].category",
+        "services[0].cookies[0].name",
+        "cookies.essential[0]",
+    }
+
+
+def test_the_message_counts_and_lists_the_faults() -> None:
+    """The error's text names the source, the number of faults, and each of them on a line."""
+    with pytest.raises(ConfigError) as caught:
+        load_config({"site": {"name": "x"}, "use": ["zzzzzz"]}, {})
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "dict: 2 faults in the consent configuration:"
+    assert [line[:5] for line in lines[1:]] == ["  - c", "  - u"]
+
+
+@pytest.mark.parametrize("url", [5, ["postgresql://u:hunter2@db/x"], {"u": "hunter2"}])
+def test_the_stores_password_is_never_shown(url: object) -> None:
+    """A wrong `records.url` is reported without its value."""
+    found = faults(declaration(records={"url": url}))
+    assert {fault.path for fault in found} == {"records.url"}
+    assert "hunter2" not in str(found)
+
+
+def test_use_below_a_section_says_where_it_belongs(tmp_path: Path) -> None:
+    """In TOML a key below a section belongs to it: the fault says that `use` stands at the top."""
+    path = tmp_path / "consent.toml"
+    path.write_text(MINIMAL + 'use = ["hotjar"]\n', "utf-8")
+    (found,) = faults(path)
+    assert found.path == "controller.use"
+    assert "above the first [section]" in found.hint
+
+
+# -- defaults
+
+
+def test_a_name_and_a_controller_are_enough() -> None:
+    """Everything else has the default that DESIGN.md gives."""
+    config = make_config()
+    site = config.site
+    assert (site.path, site.policy_url, site.mode, site.rendering) == (
+        "/_consent", "/privacy", "enforce", "auto"
+    )  # fmt: skip
+    assert (site.consent_days, site.languages, site.transcode, site.id) == (180, ["en"], True, "")
+    assert (config.signals.gpc, config.signals.dnt, config.cookies.unknown) == (True, True, "block")
+    assert (config.records.url, config.records.retention) == ("sqlite:///consent-records.db", "P3Y")
+    assert (config.records.on_store_failure, config.records.journal) == ("journal", "consent-journal")
+    assert (config.banner.position, config.banner.theme, config.banner.link) == ("bottom", "auto", "corner")
+
+
+def test_settings_as_the_decision_takes_them() -> None:
+    """Regime, scope and quietness come out as the enums `decide` knows."""
+    config = make_config(signals={"dnt_scope": "all", "when_on": "ask"})
+    assert (config.regime, config.dnt_scope, config.when_on) == (Regime.OPT_IN, DntScope.ALL, WhenOn.ASK)
+
+
+def test_default_categories() -> None:
+    """Without `[[categories]]` there are five, essential first."""
+    assert list(make_config().catalog.categories) == [
+        "essential", "functional", "analytics", "performance", "marketing"
+    ]  # fmt: skip
+
+
+def test_a_listed_category_keeps_its_words_and_basis() -> None:
+    """A listed category replaces the default of its id; a new one comes behind."""
+    config = make_config(
+        categories=[
+            {"id": "analytics", "basis": "exempt", "title": "Numbers", "description": {"en": "We count."}},
+            {"id": "research"},
+        ]
+    )
+    catalog = config.catalog
+    assert list(catalog.categories)[-1] == "research"
+    assert catalog.categories["analytics"].basis is Basis.EXEMPT
+    assert catalog.categories["analytics"].description == {"en": "We count."}
+    assert catalog.asked >= {"research"}
+
+
+def test_essential_cookies_join_the_presets() -> None:
+    """A site's own essential cookies pass beside those of known software."""
+    catalog = make_config(cookies={"essential": ["basket"]}).catalog
+    assert catalog.owners("basket") == ("essential",)
+    assert catalog.owners("sessionid") == ("essential",)
+
+
+# -- services
+
+
+def test_use_takes_a_service_from_the_catalogue() -> None:
+    """A service named in `use` is declared with all the catalogue knows."""
+    assert make_config(use=["hotjar"]).catalog.services["hotjar"] == builtin_services()["hotjar"]
+
+
+@pytest.mark.parametrize(
+    ("field", "given", "expected"),
+    [
+        ("name", "Ours", "Ours"),
+        ("category", "functional", "functional"),
+        ("provider", "Example GmbH", "Example GmbH"),
+        ("country", "DE", "DE"),
+        ("policy_url", "/stats", "/stats"),
+        ("description", {"de": "Zählt."}, {"de": "Zählt."}),
+        ("sells_or_shares", False, False),
+        ("hosts", ["stats.example.com"], ("stats.example.com",)),
+        ("inline", ["ours("], ("ours(",)),
+        ("storage", ["ours_*"], ("ours_*",)),
+        ("cookies", [{"name": "ours", "path": "/a"}], (CookieSpec("ours", path="/a"),)),
+        ("cookies", [], ()),
+    ],
+)
+def test_overriding_a_used_service_field_by_field(field: str, given: object, expected: object) -> None:
+    """A table with an id from `use` changes the fields it names, and no other."""
+    base = builtin_services()["google-analytics"]
+    found = make_config(
+        use=["google-analytics"], services=[{"id": "google-analytics", field: given}]
+    ).catalog.services["google-analytics"]
+    others = [name for name in type(base).__dataclass_fields__ if name != field]
+    assert getattr(found, field) == expected
+    assert [getattr(found, name) for name in others] == [getattr(base, name) for name in others]
+
+
+def test_a_service_of_the_sites_own_has_defaults() -> None:
+    """Beyond id and category a service needs nothing; it shares unless it says that it does not."""
+    found = make_config(services=[stats()]).catalog.services["stats"]
+    assert (found.name, found.sells_or_shares, found.hold, found.cookies) == ("stats", True, True, ())
+
+
+# -- where it is read from
+
+
+def test_a_file(tmp_path: Path) -> None:
+    """A path to a TOML file is read."""
+    path = tmp_path / "consent.toml"
+    path.write_text('use = ["hotjar"]\n' + MINIMAL, "utf-8")
+    assert load_config(path, {}).use == ["hotjar"]
+
+
+def test_consent_config_names_the_file(tmp_path: Path) -> None:
+    """Without a path `CONSENT_CONFIG` names the file."""
+    path = tmp_path / "elsewhere.toml"
+    path.write_text(MINIMAL, "utf-8")
+    assert load_config(None, {"CONSENT_CONFIG": str(path)}).folder == tmp_path
+
+
+def test_the_current_folder_comes_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With neither, `consent.toml` in the current folder is read."""
+    (tmp_path / "consent.toml").write_text(MINIMAL, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CONSENT_CONFIG", raising=False)
+    assert load_config().site.name == "Example Shop"
+
+
+def test_paths_start_from_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Relative paths mean the declaration's folder, wherever the process was started."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "consent.toml").write_text(MINIMAL, "utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert load_config("site/consent.toml", {}).folder == tmp_path / "site"
+
+
+def test_a_dict_starts_from_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A declaration that is no file has the current folder for its paths."""
+    monkeypatch.chdir(tmp_path)
+    assert make_config().folder == tmp_path
+
+
+def test_a_config_object_is_taken_as_it_is(tmp_path: Path) -> None:
+    """A `ConsentConfig` passes through, with its folder, and is checked like a file."""
+    config = make_config(use=["hotjar"]).at(tmp_path)
+    again = load_config(config, {})
+    assert again == config
+    assert again.folder == tmp_path
+
+
+def test_a_config_object_is_checked_too() -> None:
+    """What no single value shows is found in an object as well."""
+    config = ConsentConfig.model_validate(declaration(use=["zzzzzz"]))
+    found = faults(config)
+    assert [fault.path for fault in found] == ["use[0]"]
+
+
+def test_a_missing_file_says_what_to_write(tmp_path: Path) -> None:
+    """Where there is no file the error shows the least that one must hold."""
+    path = tmp_path / "consent.toml"
+    (found,) = faults(path)
+    assert str(path) in found.problem
+    assert "CONSENT_CONFIG" in found.hint
+    assert 'contact = "privacy@example.com"' in found.hint
+
+
+def test_the_example_for_a_missing_file_is_valid(tmp_path: Path) -> None:
+    """What the error shows can be pasted and works."""
+    (found,) = faults(tmp_path / "consent.toml")
+    lines = found.hint.splitlines()[1:]
+    path = tmp_path / "pasted.toml"
+    path.write_text("\n".join(line.strip() for line in lines), "utf-8")
+    assert load_config(path, {}).controller.name == "Example GmbH"
+
+
+@pytest.mark.parametrize("content", [b"[site\n", b'[site]\nname = "\xff"\n'])
+def test_a_file_that_is_no_toml(tmp_path: Path, content: bytes) -> None:
+    """Broken TOML and broken UTF-8 are one fault, not a traceback."""
+    path = tmp_path / "consent.toml"
+    path.write_bytes(content)
+    (found,) = faults(path)
+    assert found.problem.startswith("the file is not valid TOML: ")
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    """A folder in the file's place is one fault, not a traceback."""
+    (found,) = faults(tmp_path)
+    assert found.problem.startswith("the file cannot be read: ")
+
+
+# -- the environment
+
+
+def test_environment_overrides_the_store() -> None:
+    """`CONSENT_RECORDS_URL` beats the file, so that no password stands in it."""
+    config = load_config(declaration(), {"CONSENT_RECORDS_URL": "postgresql+psycopg://u:p@db/x"})
+    assert config.records.url == "postgresql+psycopg://u:p@db/x"
+
+
+def test_environment_overrides_the_mode() -> None:
+    """`CONSENT_MODE` beats the file."""
+    config = load_config(declaration(site={"mode": "enforce"}), {"CONSENT_MODE": "report"})
+    assert config.site.mode == "report"
+
+
+def test_environment_leaves_the_rest_of_a_section() -> None:
+    """An override changes one key."""
+    config = load_config(declaration(records={"retention": "P1Y"}), {"CONSENT_RECORDS_URL": "none"})
+    assert config.records.retention == "P1Y"
+
+
+def test_environment_is_checked_too() -> None:
+    """A wrong mode in the environment is a fault like one in the file."""
+    (found,) = faults(declaration(), {"CONSENT_MODE": "reprot"})
+    assert found.path == "site.mode"
+    assert "'report'?" in found.hint
+
+
+def test_empty_environment_overrides_nothing() -> None:
+    """A variable that is set to nothing counts as not set."""
+    config = load_config(declaration(), {"CONSENT_MODE": "", "CONSENT_RECORDS_URL": ""})
+    assert (config.site.mode, config.records.url) == ("enforce", "sqlite:///consent-records.db")
+
+
+def test_environment_beside_a_broken_section() -> None:
+    """An override never hides that its section is no table."""
+    (found,) = faults(declaration(records="x"), {"CONSENT_RECORDS_URL": "none"})
+    assert found.path == "records"
+
+
+# -- secret keys
+
+
+@pytest.mark.parametrize(
+    ("given", "environment", "keys"),
+    [
+        ("one", "", ["one"]),
+        (["old", "new"], "", ["old", "new"]),
+        (("old", "new"), "ignored", ["old", "new"]),
+        ("a,b", "", ["a,b"]),
+        (None, "one", ["one"]),
+        (None, "old,new", ["old", "new"]),
+        (None, " old , new ,", ["old", "new"]),
+    ],
+)
+def test_secret_keys(given: str | list[str] | None, environment: str, keys: list[str]) -> None:
+    """An argument beats the environment, where commas part several keys."""
+    assert load_secret_keys(given, {"CONSENT_SECRET_KEY": environment}) == keys
+
+
+@pytest.mark.parametrize("given", [None, "", "  ", [], [""]])
+def test_no_secret_key_shows_the_command(given: str | list[str] | None) -> None:
+    """Without a key the error shows the command which makes one."""
+    with pytest.raises(ConfigError, match="consent-middleware keys new"):
+        load_secret_keys(given, {})
+
+
+def test_secret_key_from_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a given environment the process's own is read."""
+    monkeypatch.setenv("CONSENT_SECRET_KEY", "from the process")
+    assert load_secret_keys(None) == ["from the process"]
