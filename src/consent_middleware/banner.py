@@ -222,9 +222,7 @@ class Banner:
             "theme": banner.theme,
             "link": banner.link,
             "partners": len(partners),
-            "third_countries": sorted(
-                {s.country for s in self._asked_services() if s.country and s.country not in _EEA}
-            ),
+            "third_countries": self._third_countries(language),
             "purposes": [self._phrase(c, language) for c in self._shown() if c.id in self._catalog.asked],
         }
 
@@ -239,6 +237,13 @@ class Banner:
 
     def _asked_services(self) -> list[Service]:
         return [s for s in self._catalog.services.values() if s.id in self._catalog.asked]
+
+    def _third_countries(self, language: str) -> list[str]:
+        """Return the names of the countries outside the EEA that data goes to."""
+        names: dict[str, str] = load_texts(language)["countries"]
+        return sorted(
+            {names.get(s.country, s.country) for s in self._asked_services() if s.country not in _EEA | {""}}
+        )
 
     def _partners(self) -> set[str]:
         own = self._config.controller.name

@@ -29,6 +29,8 @@ Headers = list[tuple[bytes, bytes]]
 SHARED_HEADERS = (b"cdn-cache-control", b"surrogate-control")
 _CACHING = frozenset({b"cache-control", b"vary", *SHARED_HEADERS})
 _PRIVATE = re.compile(rb"(?:^|,)\s*(?:private|no-store)\b", re.IGNORECASE)
+# private="x-name" is about one header only, and leaves the rest to shared caches.
+_ALL_PRIVATE = re.compile(rb"(?:^|,)\s*(?:private|no-store)\s*(?:,|\Z)", re.IGNORECASE)
 _SHARED = re.compile(rb"(?:^|,)\s*(?:public|s-maxage)\b", re.IGNORECASE)
 _LOOSE = re.compile(
     rb"\s*(?:public|s-maxage\s*=.*|proxy-revalidate|stale-while-revalidate\s*=.*)\s*\Z", re.IGNORECASE
@@ -71,7 +73,7 @@ def vary_with(vary: bytes, names: tuple[bytes, ...]) -> bytes:
 def private_control(control: bytes) -> bytes:
     """Return a ``Cache-Control`` value made private; stricter directives stay, shared ones go."""
     directives = [part.strip() for part in control.split(b",") if part.strip() and not _LOOSE.match(part)]
-    if not _PRIVATE.search(control):
+    if not _ALL_PRIVATE.search(control):
         directives.insert(0, b"private")
     return b", ".join(directives)
 

@@ -7,7 +7,7 @@ Values are bytes as they stand on the wire; names are decoded as latin-1, so eve
 from __future__ import annotations
 
 import re
-from email.utils import parsedate_to_datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,6 +18,12 @@ __all__ = ["cookie_pairs", "deletion", "is_deletion", "is_http_only", "pair_name
 _WHITE = b" \t"
 _LIFETIME = re.compile(rb";[ \t]*(max-age|expires)[ \t]*=([^;]*)", re.IGNORECASE)
 _INTEGER = re.compile(rb"-?\d+\Z")
+_MAX_ATTRIBUTE = 1_024
+_DATE_TOKEN = re.compile(rb"[^\t -/;-@\[-`{-~]+")
+_CLOCK = re.compile(rb"(\d{1,2}):(\d{1,2}):(\d{1,2})(?!\d)")
+_DAY = re.compile(rb"(\d{1,2})(?!\d)")
+_YEAR = re.compile(rb"(\d{2,4})(?!\d)")
+_MONTHS = (b"jan", b"feb", b"mar", b"apr", b"may", b"jun", b"jul", b"aug", b"sep", b"oct", b"nov", b"dec")
 _EPOCH = b"Thu, 01 Jan 1970 00:00:00 GMT"
 
 
@@ -57,6 +63,8 @@ def is_deletion(value: bytes, now: float) -> bool:
     max_age: int | None = None
     expires: float | None = None
     for key, text in _LIFETIME.findall(value):
+        if len(text.strip(_WHITE)) > _MAX_ATTRIBUTE:
+            continue
         if key[:1] in b"eE":
             moment = _http_date(text.strip(_WHITE))
             expires = expires if moment is None else moment
@@ -69,9 +77,22 @@ def is_deletion(value: bytes, now: float) -> bool:
 
 
 def _http_date(text: bytes) -> float | None:
+    """Read a date as browsers do: any order of tokens, any zone ignored (RFC 6265bis 5.6.1)."""
+    clock = day = month = year = None
+    for part in _DATE_TOKEN.findall(text):
+        if clock is None and (match := _CLOCK.match(part)):
+            clock = (int(match[1]), int(match[2]), int(match[3]))
+        elif day is None and (match := _DAY.match(part)):
+            day = int(match[1])
+        elif month is None and part[:3].lower() in _MONTHS:
+            month = _MONTHS.index(part[:3].lower()) + 1
+        elif year is None and (match := _YEAR.match(part)):
+            year = int(match[1]) + (1900 if 70 <= int(match[1]) <= 99 else 2000 if int(match[1]) < 70 else 0)
+    if clock is None or day is None or month is None or year is None or year < 1601:
+        return None
     try:
-        return parsedate_to_datetime(text.decode("latin-1")).timestamp()
-    except (ValueError, TypeError, IndexError, OverflowError):
+        return datetime(year, month, day, *clock, tzinfo=UTC).timestamp()
+    except ValueError:
         return None
 
 

@@ -43,6 +43,7 @@ __all__ = ["Exchange"]
 
 _FRAMES = frozenset({b"iframe", b"frame", b"embed", b"object", b"fencedframe"})
 _HTML = (b"text/html", b"application/xhtml+xml")
+_NO_GZIP = re.compile(rb"gzip\s*;\s*q\s*=\s*0(?:\.0*)?\s*(?:,|\Z)")
 _PORT = re.compile(r":\d+\Z")
 
 
@@ -245,7 +246,9 @@ class Exchange:
         """Ask the app for what we can open: gzip, or nothing."""
         accepted = self.header(b"accept-encoding")
         if accepted and self.site.transcode and accepted != b"gzip":
-            edits[b"accept-encoding"] = b"gzip" if b"gzip" in accepted.lower() else b"identity"
+            lowered = accepted.lower()
+            opens = b"gzip" in lowered and not _NO_GZIP.search(lowered)
+            edits[b"accept-encoding"] = b"gzip" if opens else b"identity"
 
     def _restore_validators(self, edits: dict[bytes, bytes]) -> None:
         """Give the app its own entity tags back; a date cannot tell our variants apart, so it goes."""

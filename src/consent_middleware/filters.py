@@ -14,15 +14,18 @@ from enum import Enum
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from consent_middleware.catalog.model import ESSENTIAL, MARKETING, Catalog
+from consent_middleware.catalog.model import ESSENTIAL, MARKETING, Catalog, name_forms
 from consent_middleware.cookies import cookie_pairs, deletion, is_deletion, pair_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from consent_middleware.catalog.model import CookieSpec
+
 __all__ = ["CookieFilter", "Verdict", "expire", "parent_domains", "path_variants"]
 
 _EXPIRY_BUDGET = 3_000
+_LINE = len("set-cookie: \r\n")
 _MAX_PATHS = 6
 
 
@@ -162,42 +165,61 @@ def expire(
         now: Seconds since the epoch.
     """
     written: list[bytes] = []
-    size = 0
+    room = _EXPIRY_BUDGET
     start = int(now) % len(names) if names else 0
     for name in names[start:] + names[:start]:
-        variants = list(_variants(catalog, name, host=host, path=path, secure=secure))
-        size += sum(map(len, variants))
-        if written and size > _EXPIRY_BUDGET:
+        variants = _fitting(list(_variants(catalog, name, host=host, path=path, secure=secure)), now)
+        if written and _size(variants) > room:
             break
-        room = _EXPIRY_BUDGET
-        for variant in variants:
-            room -= len(variant)
-            if room < 0:
-                break
-            written.append(variant)
+        room -= _size(variants)
+        written += variants
     return written
 
 
+def _size(values: list[bytes]) -> int:
+    return sum(len(value) + _LINE for value in values)
+
+
+def _fitting(variants: list[bytes], now: float) -> list[bytes]:
+    """Return as many variants as fit in one response; where some do not, other ones each time."""
+    if _size(variants) <= _EXPIRY_BUDGET:
+        return variants
+    first = len(variants) // 3  # the likeliest stand first and go every time
+    turn = first + int(now) % (len(variants) - first)
+    fitting: list[bytes] = []
+    room = _EXPIRY_BUDGET
+    for variant in (*variants[:first], *variants[turn:], *variants[first:turn]):
+        room -= len(variant) + _LINE
+        if room < 0:
+            break
+        fitting.append(variant)
+    return fitting
+
+
 def _variants(catalog: Catalog, name: str, *, host: str, path: str, secure: bool) -> Iterator[bytes]:
-    if not name or not all(" " < c < "\xff" and c not in ";,=\x7f" for c in name):
+    if not name or not all(" " <= c <= "\xff" and c not in ";=\x7f" for c in name):
         return
-    specs = [spec for owner in catalog.owners(name) for spec in _specs(catalog, owner, name)]
     if name.lower().startswith("__host-"):
         yield deletion(name, secure=True)
         if secure:
             yield deletion(name, secure=True, partitioned=True)
         return
-    paths = dict.fromkeys((*path_variants(path), *(spec for spec, _ in specs)))
-    # Shortest first and host-only first: the likeliest variants come before the budget ends.
-    for domain in ("", *parent_domains(host)):
-        for variant in paths:
+    specs = tuple(_specs(catalog, name))
+    domains = ("", *parent_domains(host))
+    # The shortest path first, and for each the cookie of this very host: the likeliest come first.
+    for variant in dict.fromkeys((*path_variants(path), *(spec.path for spec in specs))):
+        for domain in domains:
             yield deletion(name, path=variant, domain=domain, secure=secure)
-    if secure and any(partitioned for _, partitioned in specs):
-        yield deletion(name, secure=True, partitioned=True)
+    for variant in dict.fromkeys(spec.path for spec in specs if spec.partitioned and secure):
+        for domain in domains:
+            yield deletion(name, path=variant, domain=domain, secure=True, partitioned=True)
 
 
-def _specs(catalog: Catalog, owner: str, name: str) -> Iterator[tuple[str, bool]]:
-    service = catalog.services.get(owner)
-    for spec in service.cookies if service else ():
-        if spec.name == name or "*" in spec.name:
-            yield spec.path, spec.partitioned
+def _specs(catalog: Catalog, name: str) -> Iterator[CookieSpec]:
+    """Yield the declarations that a cookie of this name can stand for; one too many does no harm."""
+    forms = name_forms(name)
+    for owner in catalog.owners(name):
+        service = catalog.services.get(owner)
+        for spec in service.cookies if service else ():
+            if spec.name in forms or "*" in spec.name:
+                yield spec

@@ -79,6 +79,7 @@ class Response:
                 return
         if exchange.unsuffixed and status == 304:
             self._pending = self._tagged([*lowered, *own])
+            self._personal = not self._shared  # a 304 says what its 200 said (RFC 9110 15.4.5)
         self.headers = self.plain()
 
     def feed(self, chunk: bytes, *, last: bool) -> bytes:

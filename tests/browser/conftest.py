@@ -251,7 +251,7 @@ def make_visit(browser: Browser, shop: Shop) -> Iterator[MakeVisit]:
     with ExitStack() as stack:
 
         def make(other: Shop | None = None, /, **settings: Any) -> Visit:
-            context = browser.new_context(**settings)
+            context = browser.new_context(reduced_motion="reduce", **settings)
             context.set_default_timeout(WAIT_S * 1000)
             stack.callback(context.close)
             visit = Visit(context, other or shop)

@@ -28,7 +28,7 @@ def test_no_marked_up_tag_loads_before_a_choice(visit: Visit) -> None:
     visit.page.on("request", lambda request: requested.append(request.url))
     for path in PAGES:
         visit.go(path)
-        visit.page.wait_for_load_state("networkidle")
+    visit.page.wait_for_load_state("networkidle")
     assert [url for url in requested if not url.startswith(visit.shop.url)] == []
     assert visit.tracked() == []
     assert visit.tags() == []

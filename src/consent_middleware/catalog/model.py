@@ -29,6 +29,7 @@ __all__ = [
     "CookieSpec",
     "Service",
     "base_name",
+    "name_forms",
 ]
 
 ESSENTIAL = "essential"
@@ -107,6 +108,12 @@ def base_name(name: str) -> str:
     return name[match.end() :] if match else name
 
 
+def name_forms(name: str) -> tuple[str, ...]:
+    """Return the names a cookie can be declared under: its own, without prefix, as the head of its chunks."""
+    bare = base_name(name)
+    return tuple(dict.fromkeys((name, bare, _CHUNK.sub("", name), _CHUNK.sub("", bare))))
+
+
 class CookieIndex:
     """Find the owner of a cookie name: exact names first, then the longest matching pattern.
 
@@ -125,8 +132,7 @@ class CookieIndex:
 
     def _find(self, name: str) -> tuple[str, ...]:
         """Return the owners of ``name``; empty when nobody declares it."""
-        bare = base_name(name)
-        for candidate in dict.fromkeys((name, bare, _CHUNK.sub("", name), _CHUNK.sub("", bare))):
+        for candidate in name_forms(name):
             owners = self._lookup(candidate) if candidate else ()
             if owners:
                 return owners

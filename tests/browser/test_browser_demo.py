@@ -1,0 +1,33 @@
+"""The demo's command: what it prints, taken ports, a clean end."""
+
+from __future__ import annotations
+
+import signal
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import Shop, Visit
+
+pytestmark = pytest.mark.browser
+
+
+def test_a_taken_port_is_stepped_over(shop: Shop) -> None:
+    """Asked for a port that is taken, the demo takes a later one."""
+    other = shop.another(shop.port)
+    assert other.port > shop.port
+    other.stop()
+
+
+def test_ctrl_c_ends_it_cleanly(shop: Shop) -> None:
+    """Ctrl-C ends the demo with exit code 0 and not a word of error."""
+    assert shop.another().stop(signal.SIGINT) == (0, "")
+
+
+def test_the_demo_shows_what_the_tracker_has_seen(visit: Visit) -> None:
+    """The page behind the scenes lists what the tracker was asked for."""
+    visit.go("/product/teapot")
+    visit.accept()
+    visit.go("/seen")
+    assert visit.page.get_by_role("cell", name="product=teapot").count() >= 1

@@ -1,0 +1,105 @@
+"""The preferences as a dialog: keys, focus, and that closing is no consent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import Visit
+
+pytestmark = pytest.mark.browser
+
+
+def test_escape_on_the_banner_grants_nothing(visit: Visit) -> None:
+    """Escape on a page that asks changes nothing: it still asks."""
+    visit.go("/")
+    visit.page.keyboard.press("Escape")
+    assert visit.page.locator("#consent-banner").is_visible()
+    assert visit.cookies() == set()
+
+
+def test_escape_in_the_dialog_grants_nothing(visit: Visit) -> None:
+    """Escape closes the dialog, forgets what was ticked, and the banner still asks."""
+    visit.go("/")
+    visit.press("Choose")
+    for name in ("Statistics", "Marketing"):
+        visit.page.get_by_role("checkbox", name=name).check()
+    visit.page.keyboard.press("Escape")
+    visit.page.locator("#consent-dialog").wait_for(state="detached")
+    assert visit.page.locator("#consent-banner").is_visible()
+    assert visit.cookies() == set()
+    assert visit.tracked() == []
+
+
+def test_close_grants_nothing(visit: Visit) -> None:
+    """The dialog's Close is no answer either."""
+    visit.go("/")
+    visit.press("Choose")
+    visit.page.get_by_role("checkbox", name="Marketing").check()
+    visit.press("Close")
+    visit.page.locator("#consent-dialog").wait_for(state="detached")
+    assert visit.cookies() == set()
+
+
+def test_going_on_grants_nothing(visit: Visit) -> None:
+    """Scrolling and following links is no consent: the next page asks again."""
+    visit.go("/")
+    visit.page.mouse.wheel(0, 2000)
+    visit.page.get_by_role("link", name="Wide bowl").click()
+    visit.page.get_by_role("heading", name="Wide bowl").wait_for()
+    assert visit.page.locator("#consent-banner").is_visible()
+    assert visit.cookies() == set()
+
+
+def test_nothing_is_ticked_in_advance(visit: Visit) -> None:
+    """A new visitor finds every box empty."""
+    visit.go("/")
+    visit.press("Choose")
+    boxes = visit.page.get_by_role("dialog").get_by_role("checkbox")
+    expect(boxes.first).to_be_visible()
+    assert [box.is_checked() for box in boxes.all()] == [False] * boxes.count()
+
+
+def test_the_dialog_gives_the_focus_back(visit: Visit) -> None:
+    """Once closed, the dialog returns the focus to what opened it."""
+    visit.go("/")
+    visit.press("Choose")
+    visit.page.locator("#consent-dialog[open]").wait_for()
+    visit.page.keyboard.press("Escape")
+    expect(visit.page.get_by_role("button", name="Choose", exact=True)).to_be_focused()
+
+
+def test_the_banner_can_be_answered_by_keyboard(visit: Visit) -> None:
+    """The banner's buttons are the first stops of the Tab key, and Enter answers."""
+    visit.go("/")
+    visit.page.keyboard.press("Tab")
+    expect(visit.page.get_by_role("button", name="Reject all")).to_be_focused()
+    visit.page.keyboard.press("Enter")
+    expect(visit.page.locator("#consent-banner")).to_be_hidden()
+    assert visit.cookies() == {"consent"}
+
+
+def test_the_sites_own_button_opens_the_dialog(visit: Visit) -> None:
+    """Any element with data-consent="preferences" opens the dialog; allowing there loads the video in place."""
+    visit.go("/video")
+    visit.press("Choose what to allow")
+    dialog = visit.page.get_by_role("dialog")
+    dialog.get_by_role("group", name="Marketing").get_by_text("2 services").click()
+    dialog.get_by_role("checkbox", name="YouTube").check()
+    with visit.page.expect_response("**/video"):
+        visit.press("Save choices")
+    assert [what for what in visit.tracked() if not what.startswith("/video")] == []
+
+
+def test_scripts_can_allow_one_service(visit: Visit) -> None:
+    """`consent.acceptService` allows one service, and `consent:change` tells of it."""
+    visit.go("/video")
+    visit.page.evaluate(
+        "document.addEventListener('consent:change', (event) => { window.told = event.detail.granted; })"
+    )
+    assert visit.page.evaluate("consent.acceptService('youtube')") is True
+    assert "youtube" in visit.page.evaluate("window.told")
+    assert visit.page.evaluate("consent.acceptedCategory('marketing')") is False

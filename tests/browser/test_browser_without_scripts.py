@@ -1,0 +1,88 @@
+"""Scripts off: the same choices through plain forms, the same cookies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import Visit
+
+pytestmark = pytest.mark.browser
+
+
+def answer(visit: Visit, name: str, path: str = "/product/cup") -> None:
+    """Press a button of the banner and wait for the page it leads to."""
+    visit.go(path)
+    visit.press(name)
+    expect(visit.page.locator("#consent-banner")).to_have_count(0)
+
+
+def test_nothing_is_set_before_a_choice(plain_visit: Visit) -> None:
+    """No page and no redirect leaves a cookie, and no marked-up tag loads."""
+    for path in ("/", "/product/cup", "/video", "/about", "/newsletter"):
+        plain_visit.go(path)
+    assert plain_visit.cookies() == set()
+    assert plain_visit.tracked() == []
+
+
+def test_accept_comes_back_to_the_page(plain_visit: Visit) -> None:
+    """The banner's form leads back to the page it was answered on."""
+    answer(plain_visit, "Accept all")
+    assert plain_visit.page.url == plain_visit.shop.url + "/product/cup"
+
+
+def test_accept_lets_the_server_set_cookies(plain_visit: Visit) -> None:
+    """After Accept the server's cookie and the redirect's cookie are set."""
+    answer(plain_visit, "Accept all")
+    plain_visit.go("/newsletter")
+    assert plain_visit.cookies() == {"consent", "_ga", "_fbp"}
+
+
+def test_reject_keeps_everything_out(plain_visit: Visit) -> None:
+    """After Reject only the refusal itself is stored."""
+    answer(plain_visit, "Reject all")
+    plain_visit.go("/newsletter")
+    plain_visit.go("/video")
+    assert plain_visit.cookies() == {"consent"}
+    assert plain_visit.tracked() == []
+
+
+def test_the_preferences_are_a_page(plain_visit: Visit) -> None:
+    """Choose leads to the whole form; what is saved there holds, and leads back."""
+    plain_visit.go("/about")
+    plain_visit.press("Choose")
+    plain_visit.page.get_by_role("heading", name="Cookie settings").wait_for()
+    plain_visit.page.get_by_role("checkbox", name="Google Analytics").check()
+    plain_visit.press("Save choices")
+    expect(plain_visit.page).to_have_url(plain_visit.shop.url + "/about")
+    plain_visit.go("/newsletter")
+    assert plain_visit.cookies() == {"consent", "_ga"}
+
+
+def test_withdrawal_removes_what_was_set(plain_visit: Visit) -> None:
+    """Withdraw on the preferences page removes the cookies, at other paths and domains too."""
+    answer(plain_visit, "Accept all")
+    plain_visit.go("/newsletter")
+    plain_visit.context.add_cookies(
+        [
+            {"name": "_ga", "value": "1", "domain": ".shop.test", "path": "/"},
+            {"name": "_fbp", "value": "1", "domain": "www.shop.test", "path": "/product"},
+        ]
+    )
+    plain_visit.page.get_by_role("link", name="Cookie settings").click()
+    plain_visit.press("Withdraw consent")
+    plain_visit.go("/product/cup")
+    plain_visit.go("/product/cup")
+    assert plain_visit.cookies() == {"consent"}
+
+
+def test_withdraw_is_offered_only_once_there_is_an_answer(plain_visit: Visit) -> None:
+    """The preferences page of a new visitor has nothing to withdraw."""
+    plain_visit.go("/_consent/preferences")
+    expect(plain_visit.page.get_by_role("button", name="Withdraw consent")).to_be_hidden()
+    plain_visit.press("Accept all")
+    plain_visit.go("/_consent/preferences")
+    expect(plain_visit.page.get_by_role("button", name="Withdraw consent")).to_be_visible()
