@@ -78,7 +78,9 @@ class Response:
                 self._hold(values)
                 return
         if exchange.unsuffixed and status == 304:
+            # What a 304 says replaces what the browser has stored with the page, so it says the same.
             self._pending = self._tagged([*lowered, *own])
+            self._personal = not self._shared
             self._personal = not self._shared  # a 304 says what its 200 said (RFC 9110 15.4.5)
         self.headers = self.plain()
 

@@ -54,18 +54,9 @@ class GzipTranscoder:
         """Take the next compressed bytes; return what can leave now."""
         if self.decided and self.untouched:
             return chunk
-        if not self._started:
-            self._raw.append(chunk)
-        out = b"".join(self._injector.feed(piece) for piece in self._open(chunk))
-        if not self.decided:
-            return b""
-        if self.untouched:
-            raw, self._raw = b"".join(self._raw), []
-            return raw
-        self._started = True
-        self._raw.clear()
+        out = self._pass(chunk)
         # A flush lets the browser paint what the app has sent, as it could before.
-        return self._deflate.compress(out) + self._deflate.flush(zlib.Z_SYNC_FLUSH) if out else b""
+        return out + self._deflate.flush(zlib.Z_SYNC_FLUSH) if out and self._started else out
 
     def close(self) -> bytes:
         """End the body."""
@@ -79,14 +70,22 @@ class GzipTranscoder:
 
     def whole(self, body: bytes) -> bytes:
         """Return a complete body with everything inserted."""
-        plain = b"".join(self._open(body))
-        if self._broken:
-            return body
-        out = self._injector.whole(plain)
-        if self.untouched:
-            return body
-        self._started = True
-        return self._deflate.compress(out) + self._deflate.flush()
+        return self._pass(body) + self.close()
+
+    def _pass(self, chunk: bytes) -> bytes:
+        """Open, inject and close a chunk step by step; return the app's own bytes if nothing is to be done."""
+        if not self._started:
+            self._raw.append(chunk)
+        out = []
+        for piece in self._open(chunk):
+            plain = self._injector.feed(piece)
+            if self._injector.decided and self._injector.snippets is not None:
+                self._started = True
+                out.append(self._deflate.compress(plain))
+        if not self.decided:
+            return b""
+        raw, self._raw = self._raw, []
+        return b"".join(raw if self.untouched else out)
 
     def _open(self, chunk: bytes) -> Iterator[bytes]:
         """Yield what a chunk unfolds to, 64 KB at a time; gzip allows several members in a row."""
