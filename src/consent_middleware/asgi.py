@@ -13,13 +13,13 @@ from consent_middleware.endpoints import MAX_BODY
 from consent_middleware.errors import ConfigError, Fault, StoreError
 from consent_middleware.exchange import Exchange
 from consent_middleware.reporting import logger
+from consent_middleware.response import Response
 from consent_middleware.site import ConfigSource, Hooks, Site, store_failure
 
 if TYPE_CHECKING:
     from consent_middleware.caching import Headers
     from consent_middleware.choices import Outcome
     from consent_middleware.request import ConsentRequest
-    from consent_middleware.response import Response
 
 __all__ = ["ConsentMiddleware"]
 
@@ -135,13 +135,13 @@ class _Responder:
             if exchange.staged is not None or exchange.site.hooks.nonce is not None:
                 await self._prepare()
             headers = given if type(given) is list else _listed(given)
-            response = exchange.respond(message["status"], headers)
-            if response is None or response.headers is headers is given:
+            answer = exchange.respond(message["status"], headers)
+            if answer is given:
                 await self._send(message)
-            elif response.headers is None:
-                self._held, self._response = message, response
+            elif isinstance(answer, Response):
+                self._held, self._response = message, answer
             else:
-                await self._send({**message, "headers": response.headers})
+                await self._send({**message, "headers": answer})
         elif kind in _SOCKET_STARTS:
             await self._prepare()
             headers = self._exchange.respond_socket(_listed(message.get("headers")))

@@ -51,16 +51,13 @@ class Outcome:
         visitor: The state from now on.
         set_cookie: The consent cookie to set, None where nothing changed.
         effects: What must be durable before the answer is acknowledged.
+        grants: Something new is allowed: then, without proof, the answer must not take effect.
     """
 
     visitor: Visitor
     set_cookie: bytes | None
     effects: tuple[AppendRecord, ...]
-
-    @property
-    def grants(self) -> bool:
-        """Whether something new is allowed: then the proof must be durable first."""
-        return bool(self.visitor.choice and self.visitor.choice.granted)
+    grants: bool = False
 
 
 class Choices:
@@ -113,7 +110,8 @@ class Choices:
             self._codec.encode(choice), secure=secure, max_age_s=self._lifetime_s
         )
         after = self._visitors.with_choice(choice, visitor.signals, now)
-        return Outcome(after, cookie, (record,))
+        grants = not after.decision.granted <= visitor.decision.granted
+        return Outcome(after, cookie, (record,), grants)
 
     def _record(
         self, choice: Choice, answer: Answer, *, earlier: str | None, language: str, now: float

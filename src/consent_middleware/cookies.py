@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -60,9 +61,21 @@ def is_deletion(value: bytes, now: float) -> bool:
         value: The header's value.
         now: Seconds since the epoch.
     """
+    attributes = value.partition(b";")[2]
+    if not attributes:
+        return False
+    max_age, expires = _lifetime(attributes)
+    if max_age is not None:
+        return max_age <= 0
+    return expires is not None and expires <= now
+
+
+@lru_cache(maxsize=1024)
+def _lifetime(attributes: bytes) -> tuple[int | None, float | None]:
+    """Return the sign of ``Max-Age`` and the moment of ``Expires``; a site's cookies repeat their attributes."""
     max_age: int | None = None
     expires: float | None = None
-    for key, text in _LIFETIME.findall(value):
+    for key, text in _LIFETIME.findall(b";" + attributes):
         if len(text.strip(_WHITE)) > _MAX_ATTRIBUTE:
             continue
         if key[:1] in b"eE":
@@ -71,9 +84,7 @@ def is_deletion(value: bytes, now: float) -> bool:
         elif _INTEGER.match(text.strip(_WHITE)):
             # Only the sign matters, and a browser may be sent thousands of digits.
             max_age = -1 if text.lstrip(_WHITE).startswith(b"-") or not text.strip(b"0 \t") else 1
-    if max_age is not None:
-        return max_age <= 0
-    return expires is not None and expires <= now
+    return max_age, expires
 
 
 def _http_date(text: bytes) -> float | None:

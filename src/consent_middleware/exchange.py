@@ -6,8 +6,8 @@ An adapter makes an `Exchange` a request and calls, in this order:
 ``own_request``        for a path below `path`: the request our endpoints answer; the app is not called
 ``edit_request``       the headers the app is to see
 ``staged``             at the response's start: an `Outcome` of `consent.update()` to make durable, if any
-``respond``            None: the response goes as it is; else a `Response`, whose ``headers`` go at once or,
-                       where they are None, once a piece of the body has been fed to it
+``respond``            the headers to send now; or a `Response`, whose ``headers`` are known once a piece of
+                       the body has been fed to it
 =====================  ====================================================================================
 
 Headers are lists of ``(name, value)`` byte pairs. A response that nothing is done to comes back as the very
@@ -24,10 +24,11 @@ from consent_middleware.banner import Shape
 from consent_middleware.caching import unsuffix_etags
 from consent_middleware.choices import Answer, Method, Outcome
 from consent_middleware.consent import Consent
-from consent_middleware.cookies import cookie_pairs
+from consent_middleware.cookies import cookie_pairs, set_cookie_name
 from consent_middleware.endpoints import OwnRequest, Reply
 from consent_middleware.errors import LateChangeError
-from consent_middleware.filters import expire
+from consent_middleware.filters import Verdict, expire
+from consent_middleware.reporting import is_login
 from consent_middleware.request import ConsentRequest
 from consent_middleware.response import Response
 from consent_middleware.texts import best_language, preferred_languages
@@ -202,7 +203,7 @@ class Exchange:
             self._narrow_encoding(edits)
             self._restore_validators(edits)
         cookie = self.header(b"cookie")
-        if cookie is not None and self.seen.visible is not cookie:
+        if cookie is not None and self.seen.hides:
             self._report_hidden(cookie)
         elif not edits:
             return None
@@ -262,32 +263,59 @@ class Exchange:
 
     # -- the response on its way out
 
-    def respond(self, status: int, headers: Headers) -> Response | None:
+    def respond(self, status: int, headers: Headers) -> Headers | Response:
         """Take the response's status and headers.
 
         Returns:
-            None where nothing is done to it: its headers go as they are. Else the `Response`: with its
-            ``headers`` to send now, or without, while they wait for the body to be fed to it.
+            The headers to send now, the very object that came in where nothing is done to them; or a
+            `Response`, whose headers wait for its body to be fed to it.
         """
         self._started = True
         content_type = b""
-        touched = self.was_read or self.unsuffixed or self.staged is not None
+        cookies = False
         for name, value in headers:
             lowered = name.lower()
             if lowered == b"content-type":
                 content_type = value
             elif lowered == b"set-cookie":
-                touched = True
+                cookies = True
         html = content_type.lower().startswith(_HTML)
-        if not (touched or html):
-            return None
+        if not (html or self.was_read or self.unsuffixed or self.staged is not None):
+            return self.filter_set_cookies(headers) if cookies else headers
         # The response knows its exchange, never the other way round: a cycle would be the collector's work.
-        return Response(self, status, headers, content_type if html else b"")
+        response = Response(self, status, headers, content_type if html else b"")
+        return response if response.headers is None else response.headers
 
     def respond_socket(self, headers: Headers) -> Headers:
         """Take the headers of a websocket's acceptance or denial; nothing but its cookies is ours."""
         self._started = True
-        return Response(self, 101, headers, b"").headers or headers
+        return [*self.filter_set_cookies(headers), *self.staged_cookies()]
+
+    def filter_set_cookies(self, headers: Headers) -> Headers:
+        """Return a response's headers without the cookies that are held back; the same object if none is."""
+        site, rules, now = self.site, self.visitor.cookies, self.now
+        kept: Headers = []
+        for header in headers:
+            if header[0].lower() == b"set-cookie":
+                verdict = rules.set_cookie(header[1], now)
+                if verdict is not Verdict.PASS:
+                    if site.reporter.is_news(header[1]):
+                        self._report_held(header[1], verdict)
+                    if site.enforce:
+                        continue
+            kept.append(header)
+        return headers if len(kept) == len(headers) else kept
+
+    def _report_held(self, set_cookie: bytes, verdict: Verdict) -> None:
+        site, name = self.site, set_cookie_name(set_cookie)
+        site.reporter.held_cookie(name, verdict, site.catalog.owners(name), login=is_login(self.path))
+
+    def staged_cookies(self) -> Headers:
+        """Return the cookies of a server-side choice; the same choice again sets none."""
+        if self.staged is None or self.staged.set_cookie is None:
+            return []
+        gone = self.deletions(self.staged.visitor, path=self.base + self.path)
+        return [(b"set-cookie", self.staged.set_cookie), *gone]
 
     def deletions(self, visitor: Visitor, *, path: str) -> Headers:
         """Expire what the browser still shows of what the visitor refused."""

@@ -12,11 +12,8 @@ from typing import TYPE_CHECKING, cast
 
 from consent_middleware.banner import Shape
 from consent_middleware.caching import is_shared, joined, make_private, suffix_etag
-from consent_middleware.cookies import set_cookie_name
-from consent_middleware.filters import Verdict
 from consent_middleware.html import insert_whole
 from consent_middleware.page import STALE, Page, PageKind, has_page, page_kind
-from consent_middleware.reporting import is_login
 from consent_middleware.texts import best_language
 
 if TYPE_CHECKING:
@@ -61,17 +58,13 @@ class Response:
     def __init__(self, exchange: Exchange, status: int, headers: Headers, content_type: bytes) -> None:
         self._exchange = exchange
         self._status = status
-        lowered = [(name.lower(), value) for name, value in headers]
-        values = joined(lowered)
+        values = joined([(name.lower(), value) for name, value in headers])
         self._shared = self._is_shared(values)
         if b"set-cookie" in values:
-            held = self._held_cookies(lowered)
-            if held:
-                headers = [header for i, header in enumerate(headers) if i not in held]
-                lowered = [header for i, header in enumerate(lowered) if i not in held]
-        own = self._own_cookies() if exchange.staged is not None else []
-        self._personal = bool(own) or (exchange.was_read and status != 101)
-        self._pending = headers = [*headers, *own] if own else headers
+            headers = exchange.filter_set_cookies(headers)
+        own = exchange.staged_cookies()
+        self._personal = bool(own) or exchange.was_read
+        self._pending = [*headers, *own] if own else headers
         if content_type:
             self._kind = self._page_kind(values, content_type)
             if self._kind is not None:
@@ -79,7 +72,7 @@ class Response:
                 return
         if exchange.unsuffixed and status == 304:
             # What a 304 says replaces what the browser has stored with the page, so it says the same.
-            self._pending = self._tagged([*lowered, *own])
+            self._pending = self._tagged([(name.lower(), value) for name, value in self._pending])
             self._personal = not self._shared
             self._personal = not self._shared  # a 304 says what its 200 said (RFC 9110 15.4.5)
         self.headers = self.plain()
@@ -104,10 +97,11 @@ class Response:
             )
         return out
 
-    def abandon(self) -> None:
-        """Stop rewriting before the first byte (WSGI `write()`): the app's own headers go."""
+    def abandon(self) -> Headers:
+        """Stop rewriting before the first byte (WSGI `write()`); return the headers that go then."""
         self._page = self._kind = None
         self.headers = self.plain()
+        return self.headers
 
     def plain(self) -> Headers:
         """Return the headers of a response whose body is left alone."""
@@ -116,36 +110,6 @@ class Response:
         return make_private(
             [(name.lower(), value) for name, value in self._pending], self._exchange.site.vary
         )
-
-    # -- cookies
-
-    def _held_cookies(self, headers: Headers) -> set[int]:
-        """Return the places of the `Set-Cookie` headers that are held back."""
-        exchange = self._exchange
-        site, rules = exchange.site, exchange.visitor.cookies
-        held = set()
-        for index, (name, value) in enumerate(headers):
-            if name != b"set-cookie" or (verdict := rules.set_cookie(value, exchange.now)) is Verdict.PASS:
-                continue
-            if site.reporter.is_news(value):
-                cookie = set_cookie_name(value)
-                owners = site.catalog.owners(cookie)
-                site.reporter.held_cookie(cookie, verdict, owners, login=is_login(exchange.path))
-            if site.enforce:
-                held.add(index)
-        return held
-
-    def _own_cookies(self) -> Headers:
-        """Return the cookies of a server-side choice; the same choice again sets none."""
-        exchange = self._exchange
-        cookie = exchange.staged.set_cookie if exchange.staged else None
-        if cookie is None:
-            return []
-        return [(b"set-cookie", cookie), *exchange.deletions(exchange.visitor, path=self._browser_path)]
-
-    @property
-    def _browser_path(self) -> str:
-        return self._exchange.base + self._exchange.path
 
     # -- whose page it is
 
@@ -218,20 +182,32 @@ class Response:
     def _rewritten(self, length: int | None) -> Headers:
         """Return a document's headers: nothing stale, its own entity tag, private unless shared."""
         exchange = self._exchange
-        headers = [
-            (lowered, value) for name, value in self._pending if (lowered := name.lower()) not in STALE
-        ]
-        headers = self._tagged(headers, drop=bool(exchange.nonce))
+        headers: Headers = []
+        tagged = False
+        for name, value in self._pending:
+            lowered = name.lower()
+            if lowered not in STALE:
+                headers.append((lowered, value))
+                tagged = tagged or lowered == b"etag"
+        if tagged:
+            headers = self._tagged(headers, drop=bool(exchange.nonce))
         if length is not None:
             headers.append((b"content-length", str(length).encode("ascii")))
         if self._shared:
             return headers
-        headers += exchange.deletions(exchange.visitor, path=self._browser_path)
+        if exchange.header(b"cookie") is not None:
+            headers += self._expired()
+        return make_private(headers, exchange.site.vary)
+
+    def _expired(self) -> Headers:
+        """Return the deletions of what the visitor refused, and of a consent cookie that is not believed."""
+        exchange = self._exchange
+        found = exchange.deletions(exchange.visitor, path=exchange.base + exchange.path)
         if exchange.seen.unreadable and exchange.staged is None:
             # The page cannot check signatures: what the server does not believe must be gone before it looks.
             names = exchange.site.visitors.names
-            headers.append((b"set-cookie", names.deletion(secure=exchange.secure)))
-        return make_private(headers, self._exchange.site.vary)
+            found.append((b"set-cookie", names.deletion(secure=exchange.secure)))
+        return found
 
     def _tagged(self, headers: Headers, *, drop: bool = False) -> Headers:
         """Return the headers with the entity tag of our variant, or without it."""

@@ -87,12 +87,14 @@ class Seen:
 
     Attributes:
         visitor: Who sent it.
-        visible: The ``Cookie`` header as the app may see it; the very same object if nothing is hidden.
+        visible: The ``Cookie`` header as the app may see it.
+        hides: Whether that is less than was sent.
         unreadable: There is a consent cookie of our make that cannot be trusted.
     """
 
     visitor: Visitor
     visible: bytes
+    hides: bool
     unreadable: bool
 
 
@@ -142,7 +144,7 @@ class Visitors:
         seen = look(cookie, gpc, dnt, secure)
         if seen.visitor.choice is not None and now >= seen.visitor.expires:
             visitor = self.with_choice(None, seen.visitor.signals, now)
-            return Seen(visitor, self.visible(cookie or b"", visitor), unreadable=False)
+            return self._as_seen(visitor, cookie or b"", unreadable=False)
         return seen
 
     def visible(self, cookie: bytes, visitor: Visitor) -> bytes:
@@ -156,7 +158,11 @@ class Visitors:
         # The clock is kept out of what is remembered: `see` looks at the expiry.
         visitor = self.with_choice(choice, signals, choice.at if choice else 0)
         unreadable = choice is None and any(value.startswith(b"v1.") for value in raw)
-        return Seen(visitor, self.visible(cookie or b"", visitor), unreadable=unreadable)
+        return self._as_seen(visitor, cookie or b"", unreadable=unreadable)
+
+    def _as_seen(self, visitor: Visitor, cookie: bytes, *, unreadable: bool) -> Seen:
+        visible = self.visible(cookie, visitor)
+        return Seen(visitor, visible, hides=visible != cookie, unreadable=unreadable)
 
     def with_choice(self, choice: Choice | None, signals: Signals, now: float) -> Visitor:
         """Return the state that a choice leads to."""

@@ -15,13 +15,13 @@ from consent_middleware.endpoints import MAX_BODY
 from consent_middleware.errors import ConfigError, Fault, StoreError
 from consent_middleware.exchange import Exchange
 from consent_middleware.reporting import logger
+from consent_middleware.response import Response
 from consent_middleware.site import ConfigSource, Hooks, Site, store_failure
 
 if TYPE_CHECKING:
     from consent_middleware.caching import Headers
     from consent_middleware.choices import Outcome
     from consent_middleware.request import ConsentRequest
-    from consent_middleware.response import Response
 
 __all__ = ["ConsentMiddleware"]
 
@@ -179,18 +179,16 @@ class _Responder:
         if not self._started:
             self._prepare()
         given = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        response = self._exchange.respond(int(status[:3]), given)
+        answer = self._exchange.respond(int(status[:3]), given)
         self._started = True
-        if response is not None and response.headers is None:
+        if isinstance(answer, Response):
             if not self._passed_on and not (self._sent and self._response):
-                self._response, self._held = response, (status, exc_info)
+                self._response, self._held = answer, (status, exc_info)
                 return self._write
-            response.abandon()  # the body is out of our hands, or has begun: then the server raises
+            answer = answer.abandon()  # the body is out of our hands, or has begun: then the server raises
         self._response = self._held = None
         self._sent = True
-        if response is None or response.headers is given:
-            return self._server(status, headers, *_maybe(exc_info))
-        return self._server(status, _strings(response.headers or []), *_maybe(exc_info))
+        return self._server(status, headers if answer is given else _strings(answer), *_maybe(exc_info))
 
     def body(self, iterable: Iterable[bytes]) -> Iterable[bytes]:
         """Return the body for the server: the app's own object, unless it is or may yet be rewritten."""

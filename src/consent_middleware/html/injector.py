@@ -220,15 +220,17 @@ class Injector:
             match = _WHOLE.match(data, 0, _PROLOGUE)
             if match:
                 return self._placed(data, self._decide(match[1]), match.end(2), match.end(3))
+        # Exactly the first 16 KB are read, so that the places do not depend on how the body is cut.
+        data, rest = data[: _PROLOGUE - self._read], data[_PROLOGUE - self._read :]
         final = final or self._read + len(data) >= _PROLOGUE
         if self._state is _State.LEAD and not self._lead(data, final=final):
             self._carry = data
             return b""
         if self._state is _State.PASS:
-            return data
+            return data + rest
         if self._state is _State.MIDDLE:
-            return self._middle(data)
-        return self._scan(data, final=final)
+            return self._middle(data + rest)
+        return self._scan(data, rest, final=final)
 
     def _placed(self, data: bytes, snippets: Snippets | None, head_at: int, body_at: int) -> bytes:
         """Return the first piece of a page with head and body in place."""
@@ -274,8 +276,11 @@ class Injector:
             self._tail = snippets.head + self._tail
             self._state = _State.MIDDLE
 
-    def _scan(self, data: bytes, *, final: bool) -> bytes:
-        """Read tokens until <body>; emit them with the snippets in place, hold back an unfinished one."""
+    def _scan(self, data: bytes, rest: bytes, *, final: bool) -> bytes:
+        """Read tokens until <body>; emit them with the snippets in place, hold back an unfinished one.
+
+        Where no <body> shows to the end of ``data``, ``rest`` passes as what follows one.
+        """
         out: list[bytes] = []
         done = at = 0
         while self._state is _State.SCAN:
@@ -287,13 +292,13 @@ class Injector:
                 out += (data[done:insert_at], snippet)
                 done = insert_at
         if self._state is _State.MIDDLE:
-            return b"".join((*out, data[done:at], self._middle(data[at:])))
+            return b"".join((*out, data[done:at], self._middle(data[at:] + rest)))
+        if self._until:
+            at = max(at, len(data) - self._until.keep)
         if final:
             self._tail, self._head = self._head + self._tail, b""
             self._state = _State.MIDDLE
-            return b"".join((*out, self._middle(data[done:])))
-        if self._until:
-            at = max(at, len(data) - self._until.keep)
+            return b"".join((*out, data[done:at], self._middle(data[at:] + rest)))
         self._carry = data[at:]
         self._read += at
         return b"".join((*out, data[done:at]))

@@ -54,9 +54,7 @@ class GzipTranscoder:
         """Take the next compressed bytes; return what can leave now."""
         if self.decided and self.untouched:
             return chunk
-        out = self._pass(chunk)
-        # A flush lets the browser paint what the app has sent, as it could before.
-        return out + self._deflate.flush(zlib.Z_SYNC_FLUSH) if out and self._started else out
+        return self._pass(chunk, flush=True)
 
     def close(self) -> bytes:
         """End the body."""
@@ -70,22 +68,26 @@ class GzipTranscoder:
 
     def whole(self, body: bytes) -> bytes:
         """Return a complete body with everything inserted."""
-        return self._pass(body) + self.close()
+        return self._pass(body, flush=False) + self.close()
 
-    def _pass(self, chunk: bytes) -> bytes:
+    def _pass(self, chunk: bytes, *, flush: bool) -> bytes:
         """Open, inject and close a chunk step by step; return the app's own bytes if nothing is to be done."""
         if not self._started:
             self._raw.append(chunk)
         out = []
         for piece in self._open(chunk):
             plain = self._injector.feed(piece)
-            if self._injector.decided and self._injector.snippets is not None:
+            if plain and self._injector.snippets is not None:
                 self._started = True
                 out.append(self._deflate.compress(plain))
         if not self.decided:
             return b""
         raw, self._raw = self._raw, []
-        return b"".join(raw if self.untouched else out)
+        if self.untouched:
+            return b"".join(raw)
+        if flush and out:  # lets the browser paint what the app has sent, as it could before
+            out.append(self._deflate.flush(zlib.Z_SYNC_FLUSH))
+        return b"".join(out)
 
     def _open(self, chunk: bytes) -> Iterator[bytes]:
         """Yield what a chunk unfolds to, 64 KB at a time; gzip allows several members in a row."""
