@@ -133,40 +133,42 @@ class Jar:
 
     def take(self, header: str, *, host: str, path: str, secure: bool, now: float) -> bool:
         """Store, replace or delete; tell whether the browser heeded the header at all."""
-        if any((ord(char) < 32 and char != "\t") or ord(char) == 127 for char in header):
-            return False
         cookie = read_set_cookie(header)
         attributes = cookie.attributes
-        if len(cookie.name) + len(cookie.value) > 4096 or not (cookie.name or cookie.value):
-            return False
         domain = attributes.get("domain", "").removeprefix(".").lower()
-        if domain in _PUBLIC:
-            if domain != host:
-                return False
+        if domain in _PUBLIC and domain == host:
             domain = ""
-        if domain and not self._domain_match(host, domain):
-            return False
-        host_only = not domain
         place = attributes.get("path", "")
         place = place if place.startswith("/") else self._default_path(path)
-        is_secure, partitioned = "secure" in attributes, "partitioned" in attributes
-        lowered = cookie.name.lower()
-        if is_secure and not secure:
+        refused = (
+            not self._is_sound(header, cookie)
+            or domain in _PUBLIC
+            or bool(domain and not self._domain_match(host, domain))
+            or not self._attributes_agree(cookie, secure=secure, host_only=not domain)
+        )
+        if refused:
             return False
-        if partitioned and not is_secure:
-            return False
-        if attributes.get("samesite", "").lower() == "none" and not is_secure:
-            return False
-        if lowered.startswith("__secure-") and not is_secure:
-            return False
-        if lowered.startswith("__host-") and not (is_secure and host_only and attributes.get("path") == "/"):
-            return False
-        key = (cookie.name, domain or host, host_only, place, partitioned)
+        key = (cookie.name, domain or host, not domain, place, "partitioned" in attributes)
         if cookie.gone_at(now):
             self.held.pop(key, None)
         else:
-            self.held[key] = (cookie.value, is_secure)
+            self.held[key] = (cookie.value, "secure" in attributes)
         return True
+
+    @staticmethod
+    def _is_sound(header: str, cookie: SetCookie) -> bool:
+        if any((ord(char) < 32 and char != "\t") or ord(char) == 127 for char in header):
+            return False
+        return 0 < len(cookie.name) + len(cookie.value) <= 4096
+
+    @staticmethod
+    def _attributes_agree(cookie: SetCookie, *, secure: bool, host_only: bool) -> bool:
+        attributes, lowered = cookie.attributes, cookie.name.lower()
+        if "secure" not in attributes:
+            wanting = attributes.get("samesite", "").lower() == "none" or "partitioned" in attributes
+            return not (wanting or lowered.startswith(("__secure-", "__host-")))
+        hosted = host_only and attributes.get("path") == "/"
+        return secure and (hosted or not lowered.startswith("__host-"))
 
     def header(self, *, host: str, path: str, secure: bool) -> str:
         """Return the `Cookie` header of a request."""

@@ -13,6 +13,7 @@ import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlencode
@@ -20,12 +21,15 @@ from wsgiref.validate import validator
 
 import anyio
 import pytest
+from jinja2 import BytecodeCache, Environment
 
-from consent_middleware import asgi, wsgi
+from consent_middleware import asgi, banner, wsgi
 from consent_middleware.choices import Answer, Method
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from jinja2.bccache import Bucket
 
     from consent_middleware.consent import Consent
     from consent_middleware.site import Site
@@ -436,6 +440,30 @@ class Serve:
         """Let go of every store."""
         for client in self._clients:
             client.close()
+
+
+class _CompiledTemplates(BytecodeCache):
+    """Compiled templates in memory: compiling them again for each test's site would be most of the run."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, bytes] = {}
+
+    def load_bytecode(self, bucket: Bucket) -> None:
+        """Fill a bucket; the checksum in it tells a changed template."""
+        if bucket.key in self._known:
+            bucket.bytecode_from_string(self._known[bucket.key])
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        """Keep a bucket."""
+        self._known[bucket.key] = bucket.bytecode_to_string()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _templates_compiled_once() -> Iterator[None]:
+    """Let every site of the run share its compiled templates."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(banner, "Environment", partial(Environment, bytecode_cache=_CompiledTemplates()))
+        yield
 
 
 @pytest.fixture(params=["asgi-asyncio", "wsgi"])

@@ -257,15 +257,15 @@ def test_a_navigation_makes_a_document_of_anything(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize("dest", ["iframe", "frame", "embed", "object", "fencedframe"])
-def test_frames_get_the_guard_but_no_banner(serve: Serve, dest: str) -> None:
+def test_frames_get_the_guard_but_no_banner(client: Client, dest: str) -> None:
     """Inside a frame nothing shows; the guard still holds."""
-    body = serve((200, [HTML], [PAGE])).visit(headers={"sec-fetch-dest": dest}).body
+    body = client.visit(headers={"sec-fetch-dest": dest}).body
     assert [LOADER in body, BANNER in body, LINK in body] == [True, False, False]
 
 
-def test_a_boosted_page_carries_the_loader_in_its_head(serve: Serve) -> None:
+def test_a_boosted_page_carries_the_loader_in_its_head(client: Client) -> None:
     """A swap of the body by hx-boost or Turbo keeps the loader, which is data-cfasync free of Rocket Loader."""
-    head = serve((200, [HTML], [PAGE])).visit().body.partition(b"</head>")[0]
+    head = client.visit().body.partition(b"</head>")[0]
     scripts = re.findall(rb"<script[^>]*>", head)
     assert len(scripts) == 2
     assert all(b'data-cfasync="false"' in script for script in scripts)
@@ -380,14 +380,14 @@ def test_with_a_nonce_validators_go(serve: Serve) -> None:
     assert response.get("etag") is None
 
 
-def test_without_a_nonce_none_is_written(serve: Serve) -> None:
+def test_without_a_nonce_none_is_written(client: Client) -> None:
     """No empty nonce attribute stands in a page."""
-    assert b"nonce" not in serve((200, [HTML], [PAGE])).visit().body
+    assert b"nonce" not in client.visit().body
 
 
-def test_no_inline_code_and_no_inline_style(serve: Serve) -> None:
+def test_no_inline_code_and_no_inline_style(client: Client) -> None:
     """A strict policy blocks nothing of ours: every script has a source, no handler, no style attribute."""
-    body = serve((200, [HTML], [PAGE])).visit().body
+    body = client.visit().body
     assert not re.search(rb"<script(?![^>]*\bsrc=)", body)
     assert not re.search(rb"<style|\sstyle=|\son[a-z]+=", body)
 
@@ -414,15 +414,14 @@ def test_no_identifier_and_no_signature_in_the_page(serve: Serve) -> None:
     assert not [part for part in (parts[5], parts[6]) if part in body]
 
 
-def test_never_no_store(serve: Serve) -> None:
+def test_never_no_store(client: Client) -> None:
     """`no-store` would end the back/forward cache: the page becomes private, no more."""
-    assert serve((200, [HTML], [PAGE])).visit().get("cache-control") == "private"
+    assert client.visit().get("cache-control") == "private"
 
 
-def test_the_standing_link_stays_after_a_choice(serve: Serve) -> None:
+def test_the_standing_link_stays_after_a_choice(client: Client) -> None:
     """The banner goes with an answer, the link to the preferences stays."""
-    app: Client = serve((200, [HTML], [PAGE]))
-    body = app.visit(headers={"cookie": app.granting()}).body
+    body = client.visit(headers={"cookie": client.granting()}).body
     assert [LOADER in body, BANNER in body, LINK in body] == [True, False, True]
 
 

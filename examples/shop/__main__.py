@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import os
 import secrets
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ from examples.shop.site import FOLDER, Shop
 from examples.shop.tracker import Tracker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from socket import socket
 
 _FRAMEWORKS = {"asgi": "Starlette on uvicorn", "wsgi": "Flask on werkzeug"}
@@ -38,33 +41,43 @@ What to look for
 def main() -> None:
     """Read the options, start both servers, say what to open, end cleanly."""
     options = _options()
-    for number in (signal.SIGINT, signal.SIGTERM):  # end the same way, in a background job and a container too
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # end the same way, in a background job and a container too
         signal.signal(number, signal.default_int_handler)
-    secret_key = os.environ.get("CONSENT_SECRET_KEY") or _development_key(FOLDER / ".env")
+    with contextlib.suppress(KeyboardInterrupt):
+        _run(options)
+    print("\nClosed.", flush=True)
+
+
+def _run(options: argparse.Namespace) -> None:
     listener = _listen(options.port)
     port: int = listener.getsockname()[1]
-    tracker = None if options.tracker_port else Tracker(listen(port + 100 if port < 65_000 else 0))
-    tracker_port: int = tracker.port if tracker else options.tracker_port
-    if tracker:
-        tracker.start()
-    print(f"Example Shop, {options.server.upper()}: {_FRAMEWORKS[options.server]}\n")
-    print(f"Open      http://{HOST}:{port}")
-    print(f"Tracker   http://localhost:{tracker_port}  (plays Google, Meta and YouTube)")
-    print(f"Records   {os.environ.get('CONSENT_RECORDS_URL') or FOLDER / 'consent-records.db'}\n")
-    print(f"{_LOOK_FOR}\nCtrl-C ends it.", flush=True)
-    serve = {"asgi": _serve_asgi, "wsgi": _serve_wsgi}[options.server]
-    try:
-        with contextlib.suppress(KeyboardInterrupt):
-            serve(Shop(tracker_port, options.tracker_host), listener, secret_key)
-    finally:
-        if tracker:
-            tracker.stop()
-    print("\nClosed.", flush=True)
+    with contextlib.ExitStack() as stack:
+        tracker_port: int = options.tracker_port
+        if not tracker_port:
+            tracker = Tracker(listen(port + 100 if port < 65_000 else 0))
+            tracker_port = tracker.port
+            tracker.start()
+            stack.callback(tracker.stop)
+        shop = Shop(tracker_port, options.tracker_host)
+        secret_key = os.environ.get("CONSENT_SECRET_KEY") or _development_key(FOLDER / ".env")
+        prepare = {"asgi": _prepare_asgi, "wsgi": _prepare_wsgi}[options.server]
+        serve = prepare(shop, listener, secret_key)
+        print(f"Example Shop, {options.server.upper()}: {_FRAMEWORKS[options.server]}\n")
+        print(f"Open      http://{HOST}:{port}")
+        print(f"Tracker   http://localhost:{tracker_port}  (plays Google, Meta and YouTube)")
+        print(f"Records   {os.environ.get('CONSENT_RECORDS_URL') or FOLDER / 'consent-records.db'}\n")
+        print(f"{_LOOK_FOR}\nCtrl-C ends it.", flush=True)
+        serve()
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="examples.shop", description="A small shop with consent.")
-    parser.add_argument("--port", type=int, default=8000, help="where to listen; a taken port is stepped over")
+    parser.add_argument(
+        "--port", type=int, default=8000, help="where to listen; a taken port is stepped over"
+    )
     parser.add_argument("--server", choices=sorted(_FRAMEWORKS), default="asgi", help="default: asgi")
     parser.add_argument(
         "--tracker-port",
@@ -104,25 +117,22 @@ def _development_key(path: Path) -> str:
     return key
 
 
-def _serve_asgi(shop: Shop, listener: socket, secret_key: str) -> None:
+def _prepare_asgi(shop: Shop, listener: socket, secret_key: str) -> Callable[[], None]:
     import uvicorn  # noqa: PLC0415 - only the server that was asked for
-
-    from examples.shop.asgi_app import create_app  # noqa: PLC0415
+    from examples.shop.asgi_app import create_app  # noqa: PLC0415 - as above
 
     config = uvicorn.Config(create_app(shop, secret_key), log_level="warning", lifespan="off")
-    uvicorn.Server(config).run(sockets=[listener])
+    return partial(uvicorn.Server(config).run, sockets=[listener])
 
 
-def _serve_wsgi(shop: Shop, listener: socket, secret_key: str) -> None:
-    import logging  # noqa: PLC0415
-
+def _prepare_wsgi(shop: Shop, listener: socket, secret_key: str) -> Callable[[], None]:
+    from examples.shop.wsgi_app import create_app  # noqa: PLC0415 - as above
     from werkzeug.serving import make_server  # noqa: PLC0415 - only the server that was asked for
-
-    from examples.shop.wsgi_app import create_app  # noqa: PLC0415
 
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     host, port = listener.getsockname()
-    make_server(host, port, create_app(shop, secret_key), threaded=True, fd=listener.fileno()).serve_forever()
+    app = create_app(shop, secret_key)
+    return make_server(host, port, app, threaded=True, fd=listener.fileno()).serve_forever
 
 
 if __name__ == "__main__":

@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.request import urlopen
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
 
 __all__ = ["CONFIG", "Cookie", "Reply", "Request", "Shop"]
 
@@ -60,8 +62,12 @@ PRODUCTS = {
     product.slug: product
     for product in (
         Product("cup", "Morning cup", 1800, "Holds 250 ml, a thumb, and the first quiet minutes of the day."),
-        Product("bowl", "Wide bowl", 2400, "For soup, noodles or the keys by the door. Stacks with its like."),
-        Product("vase", "Slim vase", 3600, "Stands with a single stem. Thrown by hand, so no two are the same."),
+        Product(
+            "bowl", "Wide bowl", 2400, "For soup, noodles or the keys by the door. Stacks with its like."
+        ),
+        Product(
+            "vase", "Slim vase", 3600, "Stands with a single stem. Thrown by hand, so no two are the same."
+        ),
         Product("teapot", "Teapot", 5200, "Pours without a drip. Makes three cups, or one long afternoon."),
     )
 }
@@ -148,13 +154,14 @@ class Shop:
             ("GET", "/newsletter"): self._newsletter,
             ("GET", "/error"): self._error,
         }
+        self._folders = {"product": self._product, "static": self._static, "favicon.ico": self._icon}
 
     def handle(self, request: Request) -> Reply:
         """Return the reply to a request; a page that fails becomes an error page."""
         method = "GET" if request.method == "HEAD" else request.method
         page = self._routes.get((method, request.path))
         if page is None and method == "GET":
-            page = {"product": self._product, "static": self._static}.get(request.path.split("/")[1])
+            page = self._folders.get(request.path.split("/")[1])
         if page is None:
             return self._missing(request)
         try:
@@ -261,11 +268,19 @@ class Shop:
     def _missing(self, request: Request) -> Reply:
         return self._page(request, "error.html", status=404, problem="There is no such page.")
 
+    def _icon(self, request: Request) -> Reply:  # noqa: ARG002 - pages share one signature
+        """Answer what browsers ask for beside pages that name no icon."""
+        return self._file("icon.svg")
+
     def _static(self, request: Request) -> Reply:
         name = request.path.removeprefix("/static/")
         path = FOLDER / "static" / name
         if "/" in name or path.suffix not in _MEDIA_TYPES or not path.is_file():
             return self._missing(request)
+        return self._file(name)
+
+    def _file(self, name: str) -> Reply:
+        path = FOLDER / "static" / name
         headers = {"Cache-Control": "no-cache"}
         return Reply(path.read_bytes(), media_type=_MEDIA_TYPES[path.suffix], headers=headers)
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import re
 import secrets
 import signal
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 if TYPE_CHECKING:
     from socket import socket
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Tracker"]
 
 _KEPT = 500
+_ID = re.compile(r"tracker_id=(\w+)")
 _PIXEL = bytes.fromhex(
     "47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b"
 )
@@ -32,10 +34,13 @@ _SCRIPT = """\
   const {{ src }} = document.currentScript;
   const host = location.hostname;
   const domain = /^[\\d.]+$|^[^.]*$/.test(host) ? "" : "; domain=" + host.split(".").slice(-2).join(".");
-  document.cookie = "{cookie}=" + Date.now() + "; path=/; max-age=31536000; samesite=lax" + domain;
+  const known = document.cookie.match(/(?:^|; ){cookie}=([^;]*)/);
+  const visitor = known ? known[1] : crypto.getRandomValues(new Uint32Array(1))[0].toString(36);
+  document.cookie = "{cookie}=" + visitor + "; path=/; max-age=31536000; samesite=lax" + domain;
   localStorage.setItem("{item}", new Date().toISOString());
   (window.shopTags ||= []).push("{name}");
-  new Image().src = new URL("/collect.gif?by={name}&page=" + encodeURIComponent(location.pathname), src);
+  const page = encodeURIComponent(location.pathname);
+  new Image().src = new URL("/collect.gif?by={name}&page=" + page + "&visitor=" + visitor, src);
 }})();
 """
 _VIDEO = b"""\
@@ -131,18 +136,17 @@ class _Handler(BaseHTTPRequestHandler):
         if url.path not in _ANSWERS:
             self._send(404, "text/plain", b"Nothing here.\n")
             return
-        cookies = self.headers.get("Cookie", "")
+        cookie = _ID.search(self.headers.get("Cookie", ""))
+        told = parse_qs(url.query).get("visitor", [""])[0]  # scripts tell what they know, cookie or not
         self.owner.note(
             {
                 "time": time.strftime("%H:%M:%S"),
                 "what": self.path,
-                "from": self.headers.get("Referer", ""),
-                "cookies": cookies,
+                "visitor": told or (cookie[1] if cookie else ""),
             }
         )
         media_type, body = _ANSWERS[url.path]
-        known = "tracker_id=" in cookies
-        self._send(200, media_type, body, "" if known else f"tracker_id={secrets.token_hex(6)}")
+        self._send(200, media_type, body, "" if cookie else f"tracker_id={secrets.token_hex(6)}")
 
     def _send(self, status: int, media_type: str, body: bytes, cookie: str = "") -> None:
         self.send_response(status)

@@ -71,10 +71,13 @@ class ConsentMiddleware:
             await self.app(scope, receive, send)
             return
         given = scope.get("headers")
-        headers = given if type(given) is list else _listed(given)
+        if type(given) is list:
+            headers = given
+        else:  # it may be one that can be read only once
+            headers = scope["headers"] = _listed(given)
         found = dict(headers)
         header = (found if len(found) == len(headers) else _joined(headers)).get
-        base, path = scope.get("root_path") or "", scope["path"]
+        base, path = (scope.get("root_path") or "").rstrip("/"), scope["path"]
         if base and path.startswith(base + "/"):  # servers differ in whether `path` holds both
             path = path[len(base) :]
         site = self.site
@@ -105,6 +108,8 @@ class ConsentMiddleware:
         """Answer a request for one of our own resources."""
         site, method = self.site, scope["method"]
         body = await _read_body(receive) if site.endpoints.wants_body(method) else b""
+        if body is None:
+            return
         reply = site.endpoints.answer(exchange.own_request(scope.get("query_string", b""), body))
         if reply.outcome is not None and not await _commit(site, reply.outcome):
             reply = reply.otherwise or reply
@@ -203,13 +208,18 @@ def _inner_scope(scope: Scope, exchange: Exchange, headers: Headers) -> Scope:
     return inner
 
 
-async def _read_body(receive: Receive) -> bytes:
-    """Return a request's body, but no more than shows that it is too long."""
+async def _read_body(receive: Receive) -> bytes | None:
+    """Return a request's body, but no more than shows that it is too long; None where the client has gone.
+
+    Half a form might grant more than the whole would.
+    """
     body = b""
     while len(body) <= MAX_BODY:
         message = await receive()
+        if message["type"] != "http.request":
+            return None
         body += message.get("body", b"")
-        if message["type"] != "http.request" or not message.get("more_body", False):
+        if not message.get("more_body", False):
             break
     return body
 

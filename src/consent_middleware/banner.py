@@ -68,6 +68,8 @@ _EEA = frozenset(
 )
 _RTL = frozenset({"ar", "fa", "he", "ur"})
 _NONCE = b' nonce=""'
+# What a template can raise: its own errors, and those of what it computes or formats.
+_BROKEN = (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
 
 class Shape(StrEnum):
@@ -303,7 +305,9 @@ class Banner:
         for language in self._config.site.languages:
             try:
                 markup = self._render_snippets(language, "", Shape.ASK, ()).body
-            except TemplateError as error:
+                for path in self._overrides.glob("*.html") if self._overrides else ():
+                    self._env.get_template(path.name)
+            except _BROKEN as error:
                 fault = Fault("site.templates", f"a template cannot be rendered: {error}.")
                 raise ConfigError(where, [fault]) from error
             problem = _twin_problem(markup.decode("ascii"))

@@ -143,7 +143,10 @@ class Visitors:
         look = self._look if cookie is None or len(cookie) <= _MEMORABLE else self._seen
         seen = look(cookie, gpc, dnt, secure)
         if seen.visitor.choice is not None and now >= seen.visitor.expires:
-            visitor = self.with_choice(None, seen.visitor.signals, now)
+            # Of duplicates another one may still be in force.
+            choices = self._choices(self._own[secure].findall(cookie or b""))
+            living = [choice for choice in choices if now < self._rules.expires(choice)]
+            visitor = self.with_choice(_strictest(living), seen.visitor.signals, now)
             return self._as_seen(visitor, cookie or b"", unreadable=False)
         return seen
 
@@ -153,12 +156,15 @@ class Visitors:
 
     def _seen(self, cookie: bytes | None, gpc: bytes | None, dnt: bytes | None, secure: bool) -> Seen:  # noqa: FBT001 - a cache key
         raw = self._own[secure].findall(cookie) if cookie else []
-        choice = _strictest([found for value in raw if (found := self._codec.decode(value.strip()))])
+        choice = _strictest(self._choices(raw))
         signals = read_signals((gpc,) if gpc else (), dnt)
         # The clock is kept out of what is remembered: `see` looks at the expiry.
         visitor = self.with_choice(choice, signals, choice.at if choice else 0)
         unreadable = choice is None and any(value.startswith(b"v1.") for value in raw)
         return self._as_seen(visitor, cookie or b"", unreadable=unreadable)
+
+    def _choices(self, raw: Sequence[bytes]) -> list[Choice]:
+        return [found for value in raw if (found := self._codec.decode(value.strip()))]
 
     def _as_seen(self, visitor: Visitor, cookie: bytes, *, unreadable: bool) -> Seen:
         visible = self.visible(cookie, visitor)

@@ -304,14 +304,15 @@ def _inner_environ(environ: Environ, exchange: Exchange) -> Environ:
 def _read_body(environ: Environ) -> bytes:
     """Return a request's body, but no more than shows that it is too long."""
     length = environ.get("CONTENT_LENGTH") or ""
-    if length.isdigit():
-        wanted = min(int(length), MAX_BODY + 1)
+    least = 0
+    if length.isascii() and length.isdigit():
+        least = wanted = min(int(length), MAX_BODY + 1)
     elif environ.get("wsgi.input_terminated"):
         wanted = MAX_BODY + 1
     else:
         return b""
     data: bytes = environ["wsgi.input"].read(wanted)
-    return data
+    return data if len(data) >= least else b""  # half a form might grant more than the whole would
 
 
 def _commit(site: Site, outcome: Outcome) -> bool:

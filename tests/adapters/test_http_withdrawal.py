@@ -80,7 +80,7 @@ def test_declared_paths_and_partitions_are_expired(serve: Serve) -> None:
     app = serve(PAGE)
     found = deletions(app.visit(headers={"cookie": f"{app.granting()}; hsdeep=1"}), "hsdeep")
     assert f"hsdeep=; Path=/shop; {GONE}; Secure" in found
-    assert f"hsdeep=; Path=/; {GONE}; Secure; SameSite=None; Partitioned" in found
+    assert f"hsdeep=; Path=/shop; {GONE}; Secure; SameSite=None; Partitioned" in found
 
 
 @pytest.mark.parametrize("cookie", ["unknown=1", "session=1", "basket=2", "sister_login=3"])

@@ -272,5 +272,3 @@ def visit(make_visit: MakeVisit) -> Visit:
 def plain_visit(make_visit: MakeVisit) -> Visit:
     """A visitor whose scripts are off."""
     return make_visit(java_script_enabled=False)
-
-

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 from typing import TYPE_CHECKING
+from urllib.request import urlopen
 
 import pytest
 
 if TYPE_CHECKING:
-    from tests.browser.conftest import Shop, Visit
+    from browser.conftest import Shop, Visit
 
 pytestmark = pytest.mark.browser
 
@@ -22,7 +23,10 @@ def test_a_taken_port_is_stepped_over(shop: Shop) -> None:
 
 def test_ctrl_c_ends_it_cleanly(shop: Shop) -> None:
     """Ctrl-C ends the demo with exit code 0 and not a word of error."""
-    assert shop.another().stop(signal.SIGINT) == (0, "")
+    other = shop.another()
+    with urlopen(f"http://127.0.0.1:{other.port}/about", timeout=15) as answer:
+        assert answer.status == 200
+    assert other.stop(signal.SIGINT) == (0, "")
 
 
 def test_the_demo_shows_what_the_tracker_has_seen(visit: Visit) -> None:

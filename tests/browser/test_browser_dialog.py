@@ -8,9 +8,12 @@ import pytest
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
-    from tests.browser.conftest import Visit
+    from browser.conftest import Visit
 
-pytestmark = pytest.mark.browser
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.parametrize("shop", ["asgi"], indirect=True),  # all in the page: no server has a part in it
+]
 
 
 def test_escape_on_the_banner_grants_nothing(visit: Visit) -> None:

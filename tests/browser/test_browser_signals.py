@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from tests.browser.conftest import MakeVisit, Visit
+    from browser.conftest import MakeVisit, Visit
 
 pytestmark = pytest.mark.browser
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
-    from tests.browser.conftest import Visit
+    from browser.conftest import Visit
 
 pytestmark = pytest.mark.browser
 

@@ -110,7 +110,7 @@ def _read(path: Path) -> list[AppendRecord] | None:
         return [_effect(entry) for entry in entries]
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         _log.error("%s in the journal cannot be read; it is left where it is.", path.name)
         return None
 

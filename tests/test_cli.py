@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from consent_middleware import __version__
+from consent_middleware.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from click.testing import Result
+
+SOUND = """
+use = ["youtube", "google-analytics"]
+[site]
+name = "Example Shop"
+[controller]
+name = "Example GmbH"
+contact = "privacy@example.com"
+"""
+
+
+def run(*arguments: str) -> Result:
+    """Run a command; nothing of the process's environment reaches it."""
+    unset = dict.fromkeys(["CONSENT_CONFIG", "CONSENT_MODE", "CONSENT_RECORDS_URL", "CONSENT_SECRET_KEY"])
+    return CliRunner().invoke(main, list(arguments), env=unset)
+
+
+@pytest.fixture
+def declared(tmp_path: Path) -> Path:
+    """A sound declaration in a file."""
+    path = tmp_path / "consent.toml"
+    path.write_text(SOUND, "utf-8")
+    return path
+
+
+def test_a_new_key_is_long_and_alone() -> None:
+    """The output is the key and nothing else, so that a shell can take it."""
+    found = run("keys", "new")
+    assert found.exit_code == 0
+    assert re.fullmatch(r"[\w-]{43}\n", found.output)
+
+
+def test_two_new_keys_differ() -> None:
+    """Every key is random."""
+    assert run("keys", "new").output != run("keys", "new").output
+
+
+def test_a_sound_declaration(declared: Path) -> None:
+    """Exit code 0, and a line a service with what it declares."""
+    found = run("check", "--config", str(declared))
+    assert found.exit_code == 0
+    assert found.output.splitlines()[0] == "Example Shop: 2 services, mode enforce, regime opt-in."
+    assert re.search(r"^  analytics +google-analytics: \d+ cookies, \d+ hosts$", found.output, re.MULTILINE)
+
+
+def test_a_sound_declaration_in_the_current_folder(declared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without `--config` the file is looked for as the middleware does."""
+    monkeypatch.chdir(declared.parent)
+    assert run("check").exit_code == 0
+
+
+def test_checking_writes_nothing(declared: Path) -> None:
+    """No database is made by looking at a declaration."""
+    run("check", "--config", str(declared))
+    assert list(declared.parent.iterdir()) == [declared]
+
+
+def test_report_mode_says_how_to_go_on(declared: Path) -> None:
+    """In mode `report` the next step is named."""
+    declared.write_text(SOUND.replace("[controller]", 'mode = "report"\n[controller]'), "utf-8")
+    assert 'set [site] mode = "enforce"' in run("check", "--config", str(declared)).output
+
+
+def test_a_fault_is_exit_code_1(declared: Path) -> None:
+    """Every fault goes to standard error, nothing to standard output, and the code says that it failed."""
+    declared.write_text(
+        SOUND.replace("youtube", "yuotube").replace('contact = "privacy@example.com"', ""), "utf-8"
+    )
+    found = run("check", "--config", str(declared))
+    assert (found.exit_code, found.stdout) == (1, "")
+    assert "2 faults" in found.stderr
+    assert "'youtube'?" in found.stderr
+    assert "Traceback" not in found.output
+
+
+def test_a_missing_file_is_exit_code_1(tmp_path: Path) -> None:
+    """No file: what to write is said."""
+    found = run("check", "--config", str(tmp_path / "nothing.toml"))
+    assert found.exit_code == 1
+    assert "there is no file" in found.stderr
+
+
+def test_a_broken_template_is_found(declared: Path) -> None:
+    """What only the construction finds is checked too."""
+    declared.write_text(SOUND.replace("[controller]", 'templates = "nowhere"\n[controller]'), "utf-8")
+    found = run("check", "--config", str(declared))
+    assert found.exit_code == 1
+    assert "there is no folder" in found.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["-h"], ["keys", "-h"], ["keys", "new", "-h"], ["check", "-h"]]
+)
+def test_every_command_explains_itself(arguments: list[str]) -> None:
+    """Help is there at every level, in the short form too."""
+    found = run(*arguments)
+    assert found.exit_code == 0
+    assert found.output.startswith("Usage: ")
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["check", "--nonsense"], ["keys", "old"]])
+def test_a_wrong_command_is_exit_code_2(arguments: list[str]) -> None:
+    """A typo is a usage error, not a traceback."""
+    assert run(*arguments).exit_code == 2
+
+
+def test_the_version() -> None:
+    """`--version` says the package's."""
+    assert __version__ in run("--version").output
+
+
+def test_python_m_is_the_same_command() -> None:
+    """`python -m consent_middleware` is the command line, under its own name."""
+    done = subprocess.run(
+        [sys.executable, "-m", "consent_middleware", "--help"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert done.stdout.startswith("Usage: consent-middleware ")

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from consent_middleware.choices import Answer, Method
+from consent_middleware.errors import ConfigError, StoreError
+from consent_middleware.policy import DntScope, WhenOn
+from consent_middleware.records import Journal, NullStore, SqlStore
+from consent_middleware.site import Site, store_failure
+from helpers_core import NOW, SECRET, make_config
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def site(**sections: Any) -> Site:
+    """Return a compiled site."""
+    return Site(make_config(**sections), SECRET)
+
+
+@pytest.mark.parametrize(
+    ("records", "kind"),
+    [({}, Journal), ({"on_store_failure": "refuse"}, SqlStore), ({"url": "none"}, NullStore)],
+)
+def test_which_store_is_used(records: dict[str, str], kind: type) -> None:
+    """A database behind a journal, a database alone, or none."""
+    assert type(site(records=records).store) is kind
+
+
+def test_the_store_stands_beside_the_declaration(tmp_path: Path) -> None:
+    """Relative paths of database and journal start from the declaration's folder."""
+    found = Site(make_config().at(tmp_path), SECRET).store
+    assert isinstance(found, Journal)
+    assert found.store._url == f"sqlite:///{tmp_path}/consent-records.db"
+    assert found._folder == tmp_path / "consent-journal"
+
+
+@pytest.mark.parametrize(
+    ("origins", "scheme", "host", "seen"),
+    [
+        ([], "http", "anything:8000", ("http", "anything:8000")),
+        (["https://shop.example"], "http", "shop.example", ("https", "shop.example")),
+        (["https://shop.example"], "http", "evil.example", ("https", "shop.example")),
+        (
+            ["https://a.example", "http://b.example:8080"],
+            "https",
+            "b.example:8080",
+            ("http", "b.example:8080"),
+        ),
+    ],
+)
+def test_what_the_browser_sees(origins: list[str], scheme: str, host: str, seen: tuple[str, str]) -> None:
+    """`origins` pins scheme and host; without it the server's word counts."""
+    assert site(site={"origins": origins}).origin(scheme, host) == seen
+
+
+@pytest.mark.parametrize(
+    ("exclude", "path", "yes"),
+    [
+        ([], "/admin/x", False),
+        (["/admin/*"], "/admin/x/y", True),
+        (["/admin/*"], "/admin", False),
+        (["/admin/*", "/embed"], "/embed", True),
+        (["/embed"], "/embedded", False),
+    ],
+)
+def test_excluded_paths(*, exclude: list[str], path: str, yes: bool) -> None:
+    """Patterns match whole paths."""
+    excluded = site(banner={"exclude": exclude}).excluded
+    assert bool(excluded and excluded(path)) is yes
+
+
+@pytest.mark.parametrize(("languages", "named"), [(["en"], False), (["en", "de"], True)])
+def test_vary_names_the_language_only_where_it_chose(*, languages: list[str], named: bool) -> None:
+    """GPC-5: Accept-Language is named where there is more than one language."""
+    assert (b"Accept-Language" in site(site={"languages": languages}).vary) is named
+
+
+def test_settings_reach_the_decision() -> None:
+    """What `[signals]` says is what visitors are decided by."""
+    found = site(signals={"gpc": False, "dnt_scope": "all", "when_on": "ask"}, site={"consent_days": 30})
+    rules = found.visitors._rules
+    assert (rules.honour_gpc, rules.honour_dnt, rules.dnt_scope) == (False, True, DntScope.ALL)
+    assert (rules.when_on, rules.consent_days) == (WhenOn.ASK, 30)
+
+
+@pytest.mark.parametrize(
+    ("sections", "words"),
+    [
+        ({"cookies": {"unknown": "allow"}}, "cookies that nobody declares are set without consent"),
+        ({"records": {"url": "none"}}, "no proof of consent is kept"),
+        ({"site": {"mode": "report"}}, "nothing is held back"),
+    ],
+)
+def test_risky_settings_warn(sections: dict[str, Any], words: str, caplog: pytest.LogCaptureFixture) -> None:
+    """What weakens the promise is said at the start."""
+    site(**sections)
+    assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert words in caplog.text
+
+
+def test_a_sound_site_warns_of_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """The defaults are quiet."""
+    site()
+    assert caplog.records == []
+
+
+def test_a_short_key_warns_without_showing_it(caplog: pytest.LogCaptureFixture) -> None:
+    """A key that can be guessed is told of, never repeated."""
+    Site(make_config(), "hunter2")
+    assert "shorter than 16 characters" in caplog.text
+    assert "hunter2" not in caplog.text
+
+
+def test_no_key_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a secret nothing starts."""
+    monkeypatch.delenv("CONSENT_SECRET_KEY", raising=False)
+    with pytest.raises(ConfigError, match="keys new"):
+        Site(make_config())
+
+
+def test_records_are_appended_to_the_store(tmp_path: Path) -> None:
+    """A choice's record goes where the declaration says."""
+    from_choice = Site(make_config(use=["youtube"]).at(tmp_path), SECRET, clock=lambda: NOW)
+    nobody = from_choice.visitors.see(None, None, None, secure=True, now=NOW).visitor
+    outcome = from_choice.choices.take(
+        nobody, Answer(frozenset(), Method.REJECT_ALL), language="en", secure=True, now=NOW
+    )
+    from_choice.append(outcome.effects)
+    assert isinstance(from_choice.store, Journal)
+    (found,) = from_choice.store.store.records()
+    from_choice.store.close()
+    assert (found["state"], found["principal_id"], found["method"]) == ("refused", None, "banner.reject_all")
+
+
+def test_a_failed_record_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The log says that a record was lost, in the store's words."""
+    store_failure(StoreError("the store is away"))
+    assert "a choice could not be recorded: the store is away" in caplog.text
