@@ -72,24 +72,21 @@ def _time(part: str) -> tuple[int, int, int] | None:
 def cookie_date(text: str) -> float | None:
     """Read a date by the algorithm of RFC 6265bis 5.6.1, character by character."""
     parts = "".join(" " if _is_delimiter(char) else char for char in text).split(" ")
-    found: dict[str, object] = {}
+    found: dict[str, int] = {}
+    clock: tuple[int, int, int] | None = None
     for part in filter(None, parts):
-        if "time" not in found and (clock := _time(part)) is not None:
-            found["time"] = clock
+        if clock is None and (read := _time(part)) is not None:
+            clock = read
         elif "day" not in found and (day := _number(part, 1, 2)) is not None:
             found["day"] = day
         elif "month" not in found and part[:3].lower() in _MONTHS:
             found["month"] = _MONTHS.index(part[:3].lower()) + 1
         elif "year" not in found and (year := _number(part, 2, 4)) is not None:
             found["year"] = year + 1900 if 70 <= year <= 99 else year + 2000 if year <= 69 else year
-    if len(found) != 4 or int(str(found["year"])) < 1601:
+    if clock is None or len(found) != 3 or found["year"] < 1601:
         return None
-    hour, minute, second = found["time"]  # type: ignore[misc]
     try:
-        moment = datetime(
-            int(str(found["year"])), int(str(found["month"])), int(str(found["day"])),
-            hour, minute, second, tzinfo=UTC,
-        )  # fmt: skip
+        moment = datetime(found["year"], found["month"], found["day"], *clock, tzinfo=UTC)
     except ValueError:
         return None
     return moment.timestamp()

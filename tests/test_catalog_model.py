@@ -288,7 +288,7 @@ def test_the_fingerprint_changes_with_a_new_service() -> None:
 
 def test_the_fingerprint_does_not_depend_on_the_order() -> None:
     """Moving tables about in the file asks nobody again."""
-    other = make_catalog(*reversed(SHOP.services.values()))
+    other = make_catalog(*reversed(list(SHOP.services.values())))
     assert other.fingerprint == SHOP.fingerprint
 
 

@@ -32,8 +32,8 @@ service_ids = st.from_regex(r"[a-z][a-z0-9-]{0,15}", fullmatch=True).filter(
 
 @st.composite
 def catalogs(draw: st.DrawFn) -> Catalog:
-    """Draw a declaration of up to 45 services."""
-    ids = draw(st.lists(service_ids, unique=True, max_size=45))
+    """Draw a declaration of up to 24 services."""
+    ids = draw(st.lists(service_ids, unique=True, max_size=24))
     return make_catalog(*(service(id_, draw(st.sampled_from(CATEGORY_IDS))) for id_ in ids))
 
 

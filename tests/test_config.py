@@ -59,6 +59,7 @@ BAD: list[tuple[str, dict[str, Any], str, list[str]]] = [
     ("literal", {"site": {"mode": "enforced"}}, "site.mode", ["accepted: 'enforce' or 'report'", "'enforce'?"]),
     ("literal, none near", {"banner": {"theme": "zz"}}, "banner.theme", ["'auto', 'light' or 'dark'"]),
     ("regime", {"site": {"regime": "optin"}}, "site.regime", ["Did you mean 'opt-in'?"]),
+    ("text of a wrong type", {"services": [stats(description=5)]}, "services[0].description", ["string", "Found 5."]),
     ("language", {"site": {"languages": ["xx"]}}, "site.languages[0]", ["no texts in 'xx'", "Available: "]),
     ("no language", {"site": {"languages": []}}, "site.languages", ["is empty", '["en"]']),
     ("unknown service", {"use": ["google-analytic"]}, "use[0]", ["'google-analytics'?"]),
@@ -307,6 +308,14 @@ def test_overriding_a_used_service_field_by_field(field: str, given: object, exp
     others = [name for name in type(base).__dataclass_fields__ if name != field]
     assert getattr(found, field) == expected
     assert [getattr(found, name) for name in others] == [getattr(base, name) for name in others]
+
+
+def test_an_essential_service_of_the_sites_own() -> None:
+    """A service that the site cannot work without may be essential, with cookies nobody tracks with."""
+    catalog = make_config(
+        services=[{"id": "shop", "category": "essential", "cookies": [{"name": "basket"}]}]
+    ).catalog
+    assert "shop" in catalog.always
 
 
 def test_a_service_of_the_sites_own_has_defaults() -> None:

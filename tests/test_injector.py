@@ -39,9 +39,9 @@ def stream(subject: Injector, chunks: Iterable[bytes]) -> bytes:
     return b"".join([*(subject.feed(chunk) for chunk in chunks), subject.close()])
 
 
-def whole(page: bytes, **settings: bool) -> bytes:
+def whole(page: bytes, *, keep_charset: bool = False, appendable: bool = True) -> bytes:
     """Send a document through in one piece."""
-    return injector(**settings).whole(page)
+    return injector(keep_charset=keep_charset, appendable=appendable).whole(page)
 
 
 # Each document with "[HEAD]", "[BODY]" and "[TAIL]" where they belong.

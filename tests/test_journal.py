@@ -143,6 +143,16 @@ def test_a_failing_replay_never_fails_the_record_at_hand(
     assert len(waiting(tmp_path)) == 1
 
 
+def test_the_folder_is_looked_at_once(journal: Journal, store: Flaky, tmp_path: Path) -> None:
+    """While nothing fails here a record costs no look at the disk: what another process left, it replays."""
+    journal.append([effect("r1")])
+    (tmp_path / "deep" / "journal").mkdir(parents=True)
+    (tmp_path / "deep" / "journal" / "0.json").write_text("[]", "utf-8")
+    journal.append([effect("r2")])
+    assert len(waiting(tmp_path)) == 1
+    assert ids(store) == ["r1", "r2"]
+
+
 def test_an_older_processs_records_are_found(store: Flaky, tmp_path: Path) -> None:
     """What waits from before a restart goes with the first record after it."""
     store.down = True

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from consent_middleware.errors import StoreError
 from consent_middleware.policy import Choice
@@ -20,6 +21,7 @@ from consent_middleware.records import (
     NullStore,
     SqlStore,
     build_record,
+    database,
     resolve_url,
 )
 from consent_middleware.signals import Signals
@@ -27,6 +29,8 @@ from helpers_core import NOW, make_catalog, service
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from sqlalchemy import ClauseElement, Dialect
 
 CATALOG = make_catalog(
     service("shop", "essential"),
@@ -293,6 +297,35 @@ def test_a_forked_worker_opens_its_own(tmp_path: Path) -> None:
         [sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.stdout.strip() == "parent-before,child,parent-after", done.stderr
+
+
+class Recorder:
+    """A connection that keeps the statements it is given, as the database would see them."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.dialect = dialect
+        self.seen: list[str] = []
+
+    def execute(self, statement: ClauseElement) -> None:
+        """Take a statement."""
+        self.seen.append(str(statement.compile(dialect=self.dialect)))
+
+
+@pytest.mark.parametrize(
+    ("dialect", "words"),
+    [
+        (sqlite.dialect(), "ON CONFLICT DO NOTHING"),
+        (postgresql.dialect(), "ON CONFLICT DO NOTHING"),  # type: ignore[no-untyped-call]
+        (mysql.dialect(), "INSERT IGNORE INTO"),
+    ],
+    ids=lambda value: getattr(value, "name", ""),
+)
+def test_writing_once_is_atomic_on_every_database(dialect: Dialect, words: str) -> None:
+    """The same id twice, from two workers at once, is settled by the database and not by a look before."""
+    connection = Recorder(dialect)
+    database._insert(connection, effect("r1"))  # type: ignore[arg-type]
+    assert len(connection.seen) == 2
+    assert all(words in statement for statement in connection.seen)
 
 
 def test_no_store_keeps_nothing() -> None:

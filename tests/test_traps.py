@@ -244,6 +244,16 @@ def test_fragments_get_nothing(serve: Serve, headers: dict[str, str]) -> None:
     assert response.body == PAGE
 
 
+@pytest.mark.parametrize("purpose", ["prefetch", "prefetch;prerender"])
+def test_a_page_fetched_ahead_is_a_page(serve: Serve, purpose: str) -> None:
+    """`<link rel=prefetch>` is no navigation, but what it keeps is shown by the next one."""
+    ahead = {"sec-fetch-mode": "no-cors", "sec-purpose": purpose, "accept-encoding": "gzip, br"}
+    page, part = serve((200, [HTML], [PAGE])), serve((200, [HTML], [b"<div>part</div>"]))
+    assert has_all(page.get(headers=ahead).body)
+    assert page.seen[0].get("accept-encoding") == "gzip"
+    assert part.get(headers=ahead).body == b"<div>part</div>"
+
+
 def test_without_fetch_metadata_a_document_is_known_by_its_look(serve: Serve) -> None:
     """An old browser's page gets the markup, a bare fragment does not."""
     page, fragment = serve((200, [HTML], [PAGE])), serve((200, [HTML], [b"<div>part</div>"]))

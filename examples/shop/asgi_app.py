@@ -58,8 +58,11 @@ def _answered(request: StarletteRequest, reply: Reply) -> Response:
         request.session.clear()
         if reply.user:
             request.session["user"] = reply.user
-    make = Response if isinstance(reply.body, bytes) else StreamingResponse
-    response: Response = make(reply.body, reply.status, reply.headers, reply.media_type)
+    response: Response
+    if isinstance(reply.body, bytes):
+        response = Response(reply.body, reply.status, reply.headers, reply.media_type)
+    else:
+        response = StreamingResponse(reply.body, reply.status, reply.headers, reply.media_type)
     for cookie in reply.cookies:
         response.set_cookie(cookie.name, cookie.value, max_age=cookie.max_age_s, samesite="lax")
     return response

@@ -315,7 +315,10 @@ def load_config(
     try:
         config = ConsentConfig.model_validate(raw)
     except ValidationError as error:
-        faults += [_fault(details) for details in error.errors(include_url=False)]
+        found = [_fault(details) for details in error.errors(include_url=False)]
+        # A value that may be of two shapes is reported once, not once a shape.
+        faults += {fault.path: fault for fault in reversed(found)}.values()
+        faults.reverse()
     faults += _cross_faults(raw)
     if faults or config is None:
         raise ConfigError(label, faults)

@@ -241,7 +241,15 @@ class Exchange:
     def wants_document(self) -> bool:
         """Whether the answer may be a page that gets our markup."""
         mode = self.header(b"sec-fetch-mode")
-        return mode == b"navigate" if mode is not None else b"text/html" in (self.header(b"accept") or b"")
+        if mode is None:
+            return b"text/html" in (self.header(b"accept") or b"")
+        return mode == b"navigate" or self.is_prefetch
+
+    @property
+    def is_prefetch(self) -> bool:
+        """Whether the browser fetches ahead what a navigation may then show from its cache."""
+        purpose = self.header(b"sec-purpose")
+        return purpose is not None and b"prefetch" in purpose
 
     def _narrow_encoding(self, edits: dict[bytes, bytes]) -> None:
         """Ask the app for what we can open: gzip, or nothing."""

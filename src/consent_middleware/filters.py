@@ -12,6 +12,7 @@ from __future__ import annotations
 import ipaddress
 from enum import Enum
 from functools import lru_cache
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from consent_middleware.catalog.model import ESSENTIAL, MARKETING, Catalog, name_forms
@@ -186,14 +187,9 @@ def _fitting(variants: list[bytes], now: float) -> list[bytes]:
         return variants
     first = len(variants) // 3  # the likeliest stand first and go every time
     turn = first + int(now) % (len(variants) - first)
-    fitting: list[bytes] = []
-    room = _EXPIRY_BUDGET
-    for variant in (*variants[:first], *variants[turn:], *variants[first:turn]):
-        room -= len(variant) + _LINE
-        if room < 0:
-            break
-        fitting.append(variant)
-    return fitting
+    ordered = (*variants[:first], *variants[turn:], *variants[first:turn])
+    ends = accumulate(len(variant) + _LINE for variant in ordered)
+    return [variant for variant, end in zip(ordered, ends, strict=True) if end <= _EXPIRY_BUDGET]
 
 
 def _variants(catalog: Catalog, name: str, *, host: str, path: str, secure: bool) -> Iterator[bytes]:

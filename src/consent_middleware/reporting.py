@@ -20,7 +20,8 @@ logger = logging.getLogger("consent_middleware")
 
 _MAX_SEEN = 4_096
 _LOGIN = re.compile(
-    r"(?:^|[/_-])(?:log[-_]?in|sign[-_]?in|auth|oauth2?|sso|sessions?|token|callback)(?:$|[/_.-])", re.IGNORECASE
+    r"(?:^|[/_-])(?:log[-_]?in|sign[-_]?in|auth|oauth2?|sso|sessions?|token|callback)(?:$|[/_.-])",
+    re.IGNORECASE,
 )
 
 

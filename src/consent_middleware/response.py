@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from consent_middleware.banner import Shape
@@ -34,7 +36,56 @@ _FRAGMENT = (
     b"x-requested-with",
     b"x-inertia",
 )
+_LENGTH = frozenset({b"content-length", b"Content-Length"})
+_VOLATILE = frozenset(
+    {b"set-cookie", b"etag", b"content-security-policy", b"last-modified", b"date", b"x-request-id"}
+)
 _NONCE = re.compile(rb"'nonce-([A-Za-z0-9+/_=-]{4,256})'")
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What a response's headers say, whoever asked for it.
+
+    Attributes:
+        values: By lower-case name, repeated ones joined.
+        shared: Whether the app says that one copy may serve everybody.
+        kind: What they say about an HTML body.
+        kept: Lower-case, without what would be stale once the body is rewritten.
+        private: The same, made private.
+    """
+
+    values: Mapping[bytes, bytes]
+    shared: bool
+    kind: PageKind
+    kept: tuple[tuple[bytes, bytes], ...]
+    private: tuple[tuple[bytes, bytes], ...]
+
+
+def _read(headers: tuple[tuple[bytes, bytes], ...], content_type: bytes, vary: tuple[bytes, ...]) -> _Reading:
+    lowered = [(name.lower(), value) for name, value in headers]
+    values = joined(lowered)
+    kept = [header for header in lowered if header[0] not in STALE]
+    return _Reading(
+        values=values,
+        shared=is_shared(values),
+        kind=page_kind(
+            content_type, values.get(b"content-encoding", b""), values.get(b"content-disposition", b"")
+        ),
+        kept=tuple(kept),
+        private=tuple(make_private(kept, vary)),
+    )
+
+
+_remembered = lru_cache(maxsize=512)(_read)
+
+
+def _is_volatile(headers: tuple[tuple[bytes, bytes], ...]) -> bool:
+    """Return whether a header is there that differs from visit to visit."""
+    for name, _ in headers:  # noqa: SIM110 - a generator costs more than the loop
+        if name in _VOLATILE:
+            return True
+    return False
 
 
 class Response:
@@ -53,28 +104,27 @@ class Response:
     headers: Headers | None = None
     _page: Page | None = None
     _kind: PageKind | None = None
-    _length = b""
 
     def __init__(self, exchange: Exchange, status: int, headers: Headers, content_type: bytes) -> None:
         self._exchange = exchange
         self._status = status
-        values = joined([(name.lower(), value) for name, value in headers])
-        self._shared = self._is_shared(values)
-        if b"set-cookie" in values:
-            headers = exchange.filter_set_cookies(headers)
-        own = exchange.staged_cookies()
+        own = exchange.staged_cookies() if exchange.staged is not None else []
+        sent = exchange.filter_set_cookies(headers)
+        self._pending = [*sent, *own] if own else sent
+        lasting = tuple([(name, value) for name, value in self._pending if name not in _LENGTH])
+        # What differs from visit to visit would only push out what is worth remembering.
+        look = _read if own or sent is not headers or _is_volatile(lasting) else _remembered
+        self._reading = reading = look(lasting, content_type, exchange.site.vary)
+        self._shared = self._is_shared(reading, sets_cookie=sent is not headers)
         self._personal = bool(own) or exchange.was_read
-        self._pending = [*headers, *own] if own else headers
-        if content_type:
-            self._kind = self._page_kind(values, content_type)
-            if self._kind is not None:
-                self._hold(values)
-                return
+        if content_type and self._is_page(reading.kind):
+            self._kind = reading.kind
+            self._hold()
+            return
         if exchange.unsuffixed and status == 304:
             # What a 304 says replaces what the browser has stored with the page, so it says the same.
-            self._pending = self._tagged([(name.lower(), value) for name, value in self._pending])
+            self._pending = self._tagged(list(reading.kept))
             self._personal = not self._shared
-            self._personal = not self._shared  # a 304 says what its 200 said (RFC 9110 15.4.5)
         self.headers = self.plain()
 
     def feed(self, chunk: bytes, *, last: bool) -> bytes:
@@ -113,12 +163,10 @@ class Response:
 
     # -- whose page it is
 
-    def _is_shared(self, values: Mapping[bytes, bytes]) -> bool:
+    def _is_shared(self, reading: _Reading, *, sets_cookie: bool) -> bool:
         exchange = self._exchange
         rendering = exchange.site.rendering
-        if rendering != "auto":
-            return rendering == "shared" and exchange.staged is None
-        if not is_shared(values):
+        if rendering == "personal" or (rendering == "auto" and (sets_cookie or not reading.shared)):
             return False
         if exchange.was_read or exchange.staged:
             text = "the app read consent while answering with a publicly cacheable response; it was made private."
@@ -126,23 +174,20 @@ class Response:
             return False
         return True
 
-    def _page_kind(self, values: Mapping[bytes, bytes], content_type: bytes) -> PageKind | None:
-        """Return what kind of page this is, None where it is none that gets our markup."""
+    def _is_page(self, kind: PageKind) -> bool:
+        """Return whether this is a page that gets our markup."""
         if not has_page(self._status):
-            return None
+            return False
         header = self._exchange.header
         if not self._shared:  # a shared page must not depend on who asks for it
             mode = header(b"sec-fetch-mode")
             if mode is None:
                 for name in _FRAGMENT:
                     if header(name) is not None:
-                        return None
-            elif mode != b"navigate":
-                return None
-        kind = page_kind(
-            content_type, values.get(b"content-encoding", b""), values.get(b"content-disposition", b"")
-        )
-        return kind if kind.rewritable and (not kind.coding or self._can_open(kind)) else None
+                        return False
+            elif mode != b"navigate" and not self._exchange.is_prefetch:
+                return False
+        return kind.rewritable and (not kind.coding or self._can_open(kind))
 
     def _can_open(self, kind: PageKind) -> bool:
         site = self._exchange.site
@@ -157,47 +202,40 @@ class Response:
 
     # -- a document
 
-    def _hold(self, values: Mapping[bytes, bytes]) -> None:
+    def _hold(self) -> None:
         """Make the headers wait for the body; of a HEAD request there is none."""
-        self._length = values.get(b"content-length", b"")
-        self._find_nonce(values)
+        policy = self._reading.values.get(b"content-security-policy")
+        if policy is not None or self._shared:
+            self._find_nonce(policy or b"")
         if self._exchange.method == "HEAD":
             self.headers = self._rewritten(None)
 
     def _open_page(self) -> Page:
         exchange, kind = self._exchange, cast("PageKind", self._kind)
-        navigates = exchange.header(b"sec-fetch-mode") is not None and not self._shared
-        return Page(self._snippets, kind, self._length, require_document=not navigates)
+        navigates = exchange.header(b"sec-fetch-mode") == b"navigate" and not self._shared
+        length = next((value for name, value in self._pending if name.lower() == b"content-length"), b"")
+        return Page(self._snippets, kind, length, require_document=not navigates)
 
-    def _find_nonce(self, values: Mapping[bytes, bytes]) -> None:
+    def _find_nonce(self, policy: bytes) -> None:
         """Reuse the app's nonce; a page for everyone must not hold one."""
         exchange = self._exchange
-        policy = values.get(b"content-security-policy")
         if self._shared:
             exchange.nonce = ""
-        elif policy is not None and not exchange.nonce:
+        elif not exchange.nonce:
             found = _NONCE.search(policy)
             exchange.nonce = found[1].decode("ascii") if found else ""
 
     def _rewritten(self, length: int | None) -> Headers:
         """Return a document's headers: nothing stale, its own entity tag, private unless shared."""
-        exchange = self._exchange
-        headers: Headers = []
-        tagged = False
-        for name, value in self._pending:
-            lowered = name.lower()
-            if lowered not in STALE:
-                headers.append((lowered, value))
-                tagged = tagged or lowered == b"etag"
-        if tagged:
+        exchange, reading = self._exchange, self._reading
+        headers = [*(reading.kept if self._shared else reading.private)]
+        if b"etag" in reading.values:
             headers = self._tagged(headers, drop=bool(exchange.nonce))
         if length is not None:
             headers.append((b"content-length", str(length).encode("ascii")))
-        if self._shared:
-            return headers
-        if exchange.header(b"cookie") is not None:
+        if not self._shared and exchange.header(b"cookie") is not None:
             headers += self._expired()
-        return make_private(headers, exchange.site.vary)
+        return headers
 
     def _expired(self) -> Headers:
         """Return the deletions of what the visitor refused, and of a consent cookie that is not believed."""

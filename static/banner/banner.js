@@ -134,7 +134,8 @@
 
   /** @param {string} url @param {URLSearchParams} body */
   async function send(url, body) {
-    const answer = await fetch(url, { method: "POST", body, headers: { Accept: "application/json" } });
+    // Kept alive: who answers and follows a link at once has answered.
+    const answer = await fetch(url, { method: "POST", body, keepalive: true, headers: { Accept: "application/json" } });
     if (!answer.ok || !/json/.test(answer.headers.get("Content-Type") || "")) throw Error(String(answer.status));
     const first = !consent.validConsent();
     const dialog = $("#consent-dialog");

@@ -33,7 +33,7 @@
       const refused = same ? bits(1 + width)
         : units.map((unit, i) => said.includes(tokens[i]) || said.includes(tokens[units.indexOf(category[unit])]));
       const granted = bits(1);
-      return { flags: bytes[0], granted, refused, count: granted.filter(Boolean).length };
+      return { flags: bytes[0], granted, refused, count: granted.filter(Boolean).length, at: parseInt(time, 16) };
     } catch {}
   }
 
@@ -51,9 +51,9 @@
   /** Reads the cookie and says on <html> whether to ask. @param {boolean} [told] the server has just taken an answer */
   function read(told) {
     const name = SITE.names[location.protocol === "https:" ? "https" : "http"] + "=";
-    // Of duplicates the most restrictive counts.
+    // Of duplicates the most restrictive counts, of equals the newest.
     choice = document.cookie.split("; ").flatMap((c) => c.startsWith(name) && parse(c.slice(name.length)) || [])
-      .sort((a, b) => a.count - b.count)[0];
+      .sort((a, b) => a.count - b.count || b.at - a.at)[0];
     const ask = !told && SITE.asked.length && !answered() && !(SITE.quiet && signals());
     document.documentElement.dataset.consentState = window.top !== window.self ? "framed" : ask ? "ask" : "decided";
   }

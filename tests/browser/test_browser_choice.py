@@ -172,3 +172,14 @@ def test_the_shop_is_told_the_answer(visit: Visit) -> None:
     visit.go("/seen")
     visit.page.get_by_text("You have answered.").wait_for()
     assert visit.page.get_by_role("row", name="meta-pixel yes").count() == 1
+
+
+def test_an_answer_survives_leaving_at_once(visit: Visit) -> None:
+    """Who answers and follows a link in the same moment has answered."""
+    visit.go("/")
+    visit.page.evaluate(
+        "() => { for (const css of ['[value=reject_all]', 'a[href=\"/video\"]']) document.querySelector(css).click(); }"
+    )
+    visit.page.wait_for_url("**/video")
+    visit.page.wait_for_function("document.cookie.startsWith('consent=')")
+    assert visit.cookies() == {"consent"}

@@ -193,6 +193,25 @@ def test_guard_takes_the_strictest_of_duplicates() -> None:
     assert one(both) == [sorted(CATALOG.always), "decided", True]
 
 
+@pytest.mark.parametrize("newest", ["stats", "ads"])
+def test_guard_takes_the_newest_of_equals(newest: str) -> None:
+    """Of two cookies that grant as much the page believes the one that the server believes."""
+    codec = ChoiceCodec(CATALOG, [SECRET])
+    values = [
+        codec.encode(
+            Choice(
+                frozenset({unit}),
+                CATALOG.asked - {unit},
+                NOW - (60 if unit != newest else 5),
+                principal="p" * 16,
+            )
+        )
+        for unit in ("stats", "ads")
+    ]
+    both = "; ".join(f"__Host-consent={value}" for value in values)
+    assert one(both)[0] == sorted(CATALOG.always | {newest})
+
+
 @pytest.mark.parametrize(
     ("protocol", "names", "cookie"),
     [

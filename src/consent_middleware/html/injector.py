@@ -33,6 +33,7 @@ __all__ = ["Injector", "Snippets", "insert_whole"]
 
 _PROLOGUE = 16_384
 _TAIL = 2_048
+_MEMORABLE = 4_096
 _CHARSET_LIMIT = 1_024
 
 _WS = rb"[\t\n\f\r ]"
@@ -413,13 +414,14 @@ def insert_whole(
     Returns:
         The new body and what went in; None where only an `Injector` can tell the places.
     """
-    match = _WHOLE.match(body, 0, _PROLOGUE)
-    if match is None:
+    found = _find_places(body)
+    if found is None:
         return None
-    snippets = choose(_language(match[1]))
+    language, head_at, body_at = found
+    snippets = choose(language)
     if snippets is None:
         return body, None
-    head_at, body_at, size = match.end(2), match.end(3), len(body)
+    size = len(body)
     start = max(size - _TAIL, body_at)
     tail_at = start + _insertion(body[start:])
     view = memoryview(body)
@@ -433,6 +435,27 @@ def insert_whole(
         view[tail_at:],
     )
     return b"".join(parts), snippets
+
+
+def _find_places(body: bytes) -> tuple[str, int, int] | None:
+    """Return a usual page's language and where its head and its body begin; None where it takes a scanner.
+
+    What stands before ``<body>`` is the same each time a page is asked for, so it is read once.
+    """
+    start = body.find(b"<body", 0, _MEMORABLE)
+    end = body.find(b">", start) + 1
+    if start >= 0 and 0 < end <= _MEMORABLE:
+        found = _prologue_places(body[:end])
+        if found is not None:
+            return found
+    match = _WHOLE.match(body, 0, _PROLOGUE)
+    return (_language(match[1]), match.end(2), match.end(3)) if match else None
+
+
+@lru_cache(maxsize=512)
+def _prologue_places(prologue: bytes) -> tuple[str, int, int] | None:
+    match = _WHOLE.match(prologue)
+    return (_language(match[1]), match.end(2), match.end(3)) if match else None
 
 
 @lru_cache(maxsize=256)
