@@ -196,12 +196,10 @@ class AsgiClient(Client):
         status, pairs, body = self._app(seen) if callable(self._app) else self._app
         raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in pairs]
         await send({"type": "http.response.start", "status": status, "headers": raw})
-        chunks = body if isinstance(body, list) else _endless(body)
-        last = len(chunks) - 1 if isinstance(chunks, list) else -1
-        index = -1
-        for index, chunk in enumerate(chunks):
+        last = len(body) - 1 if isinstance(body, list) else -1
+        for index, chunk in enumerate(body):
             await send({"type": "http.response.body", "body": chunk, "more_body": index != last})
-        if last < 0 or index < 0:
+        if last < 0:
             await send({"type": "http.response.body"})
 
     def request(
@@ -368,10 +366,6 @@ class WsgiClient(Client):
         finally:
             iterable.close()
         return response
-
-
-def _endless(body: Iterable[bytes]) -> Iterator[bytes]:
-    yield from body
 
 
 def _pairs(headers: Mapping[str, str] | Sequence[tuple[str, str]]) -> Pairs:
