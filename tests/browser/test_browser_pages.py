@@ -98,13 +98,6 @@ def test_a_streamed_page_asks(visit: Visit) -> None:
     assert visit.page.locator(".readings li").count() == 5
 
 
-def test_a_streamed_page_asks_before_it_is_complete(visit: Visit) -> None:
-    """The banner stands in the first piece: it shows while the rest is still on its way."""
-    visit.page.goto(f"{visit.shop.url}/kiln", wait_until="commit")
-    visit.page.locator("#consent-banner").wait_for()
-    assert visit.page.locator("main p:last-child").count() == 0
-
-
 @pytest.mark.parametrize(("path", "status"), [("/error", 500), ("/nowhere", 404)])
 def test_an_error_page_asks(visit: Visit, path: str, status: int) -> None:
     """A page that fails has the banner and sets nothing."""
