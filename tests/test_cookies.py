@@ -9,7 +9,6 @@ from consent_middleware.cookies import (
     cookie_pairs,
     deletion,
     is_deletion,
-    is_http_only,
     pair_name,
     set_cookie_name,
 )
@@ -56,22 +55,6 @@ def test_cookie_pairs_as_an_independent_parser_reads_them(header: bytes) -> None
 def test_the_name_a_set_cookie_sets(header: bytes) -> None:
     """The name is that of an independent parser, whatever the bytes."""
     assert set_cookie_name(header) == read_set_cookie(header.decode("latin-1")).name
-
-
-@pytest.mark.parametrize(
-    ("value", "yes"),
-    [
-        (b"a=1; HttpOnly", True),
-        (b"a=1;HTTPONLY;Path=/", True),
-        (b"a=1; path=/ ; \thttponly ", True),
-        (b"HttpOnly=1", False),
-        (b"a=HttpOnly", False),
-        (b"a=1", False),
-    ],
-)
-def test_http_only(*, value: bytes, yes: bool) -> None:
-    """The attribute counts in any case, but only as an attribute."""
-    assert is_http_only(value) is yes
 
 
 @pytest.mark.parametrize(

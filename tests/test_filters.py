@@ -200,6 +200,11 @@ def test_unknown_cookies_pass_where_the_site_says_so() -> None:
     assert found.set_cookie(b"ad=1", NOW) is Verdict.HOLD_DECLARED
 
 
+def test_a_nameless_cookie_is_held_as_what_it_comes_back_as() -> None:
+    """A browser sends a nameless `=ad=1` back as `ad=1`."""
+    assert rules(allow_unknown=True).set_cookie(b"=ad=1; Path=/", NOW) is Verdict.HOLD_DECLARED
+
+
 @pytest.mark.parametrize(("name", "verdict"), [("ad", Verdict.HOLD_DECLARED), ("basket", Verdict.PASS)])
 def test_the_verdict_on_a_name(name: str, verdict: Verdict) -> None:
     """What happens to a cookie can be asked by its name alone."""

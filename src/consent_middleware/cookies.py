@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["cookie_pairs", "deletion", "is_deletion", "is_http_only", "pair_name", "set_cookie_name"]
+__all__ = ["cookie_pairs", "deletion", "is_deletion", "pair_name", "set_cookie_name"]
 
 _WHITE = b" \t"
 _LIFETIME = re.compile(rb";[ \t]*(max-age|expires)[ \t]*=([^;]*)", re.IGNORECASE)
@@ -45,11 +45,6 @@ def cookie_pairs(header: bytes) -> Iterator[tuple[str, bytes]]:
 def set_cookie_name(value: bytes) -> str:
     """Return the name a ``Set-Cookie`` header sets."""
     return pair_name(value.partition(b";")[0])
-
-
-def is_http_only(value: bytes) -> bool:
-    """Return whether a ``Set-Cookie`` header keeps its cookie from the page's scripts."""
-    return any(piece.strip(_WHITE).lower() == b"httponly" for piece in value.split(b";")[1:])
 
 
 def is_deletion(value: bytes, now: float) -> bool:

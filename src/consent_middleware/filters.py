@@ -16,7 +16,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from consent_middleware.catalog.model import ESSENTIAL, MARKETING, Catalog, name_forms
-from consent_middleware.cookies import cookie_pairs, deletion, is_deletion, pair_name
+from consent_middleware.cookies import cookie_pairs, deletion, is_deletion, pair_name, set_cookie_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -88,7 +88,11 @@ class CookieFilter:
         """Return what happens to one `Set-Cookie` header value; deletions pass."""
         # Remembered by the bytes up to the first "=", so that the usual cookie is not parsed at all.
         head, equals, _ = value.partition(b"=")
-        verdict = self._written(head + equals) if b";" not in head else self._unknown
+        if head.strip(b" \t") and b";" not in head:
+            verdict = self._written(head + equals)
+        else:  # nameless: "=_ga=1" comes back as "_ga=1", so it may be held as that, but never passes as that
+            verdict = self.verdict(set_cookie_name(value.lstrip(b"= \t")))
+            verdict = self._unknown if verdict is Verdict.PASS else verdict
         return Verdict.PASS if verdict is not Verdict.PASS and is_deletion(value, now) else verdict
 
     def request(self, header: bytes) -> bytes:

@@ -49,6 +49,7 @@ class SqlStore:
         self._url = url
         self._lock = threading.Lock()
         self._opened: tuple[int, Database] | None = None
+        self._parents: list[Database] = []
 
     def append(self, effects: Sequence[AppendRecord]) -> None:
         """Make records durable, all in one transaction. Returns only once they are.
@@ -81,5 +82,7 @@ class SqlStore:
                 # SQLAlchemy loads here and nowhere else.
                 from consent_middleware.records.database import Database  # noqa: PLC0415
 
+                if self._opened:  # a fork's copy: closing it would end the connections of its parent
+                    self._parents.append(self._opened[1])
                 self._opened = (os.getpid(), Database(self._url))
             return self._opened[1]
