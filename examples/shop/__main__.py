@@ -119,6 +119,7 @@ def _development_key(path: Path) -> str:
 
 def _prepare_asgi(shop: Shop, listener: socket, secret_key: str) -> Callable[[], None]:
     import uvicorn  # noqa: PLC0415 - only the server that was asked for
+
     from examples.shop.asgi_app import create_app  # noqa: PLC0415 - as above
 
     config = uvicorn.Config(create_app(shop, secret_key), log_level="warning", lifespan="off")
@@ -126,8 +127,9 @@ def _prepare_asgi(shop: Shop, listener: socket, secret_key: str) -> Callable[[],
 
 
 def _prepare_wsgi(shop: Shop, listener: socket, secret_key: str) -> Callable[[], None]:
-    from examples.shop.wsgi_app import create_app  # noqa: PLC0415 - as above
     from werkzeug.serving import make_server  # noqa: PLC0415 - only the server that was asked for
+
+    from examples.shop.wsgi_app import create_app  # noqa: PLC0415 - as above
 
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     host, port = listener.getsockname()

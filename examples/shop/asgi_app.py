@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
-from examples.shop.site import CONFIG, Reply, Request, Shop
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
@@ -14,6 +13,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from consent_middleware.asgi import ConsentMiddleware
+from examples.shop.site import CONFIG, Reply, Request, Shop
 
 if TYPE_CHECKING:
     from starlette.requests import Request as StarletteRequest

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import flask
-from examples.shop.site import CONFIG, Reply, Request, Shop
 
 from consent_middleware.wsgi import ConsentMiddleware
+from examples.shop.site import CONFIG, Reply, Request, Shop
 
 __all__ = ["create_app"]
 
