@@ -23,87 +23,29 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import lru_cache
 from typing import TYPE_CHECKING, cast
+
+from consent_middleware.html.grammar import (
+    CHARSET_LIMIT,
+    CLOSE_PREFIX,
+    LEAD,
+    LEAD_SO_FAR,
+    MEANINGFUL,
+    META_CHARSET,
+    PROLOGUE,
+    RAW_NAMES,
+    TAG,
+    TAIL,
+    WHOLE,
+    insertion,
+    page_language,
+)
+from consent_middleware.html.whole import Snippets, insert_whole
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Injector", "Snippets", "insert_whole"]
-
-_PROLOGUE = 16_384
-_TAIL = 2_048
-_MEMORABLE = 4_096
-_CHARSET_LIMIT = 1_024
-
-_WS = rb"[\t\n\f\r ]"
-# Attributes as the tokenizer's states read them; possessive, so that no input makes it backtrack.
-_ATTRIBUTE = (
-    rb"(?:=[^\t\n\f\r />=]*+|[^\t\n\f\r />=]++)"
-    rb"(?:"
-    + _WS
-    + rb"*+="
-    + _WS
-    + rb"*+(?:\"[^\"]*+\"|'[^']*+'|[^\t\n\f\r >\"'][^\t\n\f\r >]*+|(?=>))|(?!"
-    + _WS
-    + rb"*+=))"
-)
-_REST = rb"(?=[\t\n\f\r />])(?:[\t\n\f\r /]++|" + _ATTRIBUTE + rb")*+>"
-_RAW_NAMES = rb"script|style|title|textarea|noscript|template|xmp|iframe|noembed|noframes"
-_COMMENT = rb"<!--(?:>|->|.*?--!?>)"
-
-_TAG = re.compile(rb"<(/?)([a-z][^\t\n\f\r />]*+)" + _REST, re.IGNORECASE | re.DOTALL)
-_GAP = rb"(?:" + _WS + rb"|" + _COMMENT + rb")*+"
-_LEAD = re.compile(
-    rb"(?:\xef\xbb\xbf)?+"
-    + _GAP
-    + rb"(?P<doctype><!doctype[^>]*+>)?"
-    + _GAP
-    + rb"(?P<tag><(?P<name>[a-z][^\t\n\f\r />]*+)"
-    + _REST
-    + rb")?",
-    re.IGNORECASE | re.DOTALL,
-)
-_LEAD_SO_FAR = re.compile(rb"(?:\xef?+\xbb?+\xbf?+)?+" + _WS + rb"*+(?:<.*)?+", re.DOTALL)
-_MEANINGFUL = re.compile(rb"<!--|<script", re.IGNORECASE)
-# The usual page, in one match: quotes only right behind ``name=``; anything else goes the careful way.
-# No capturing group stands inside a possessive one: CPython 3.11's re cannot do that.
-_PLAIN = rb"[^>\"'<]*+(?:(?<=[a-z0-9-]=)(?:\"[^\"]*+\"|'[^']*+')[^>\"'<]*+)*+>"
-_PLAIN_RAW = rb"|".join(
-    name + rb"(?=[\t\n\f\r >])" + _PLAIN + rb".*?</" + name + rb"(?=[\t\n\f\r />])"
-    for name in _RAW_NAMES.split(b"|")
-)
-_WHOLE = re.compile(
-    rb"(?:\xef\xbb\xbf)?+" + _GAP + rb"(?:<!doctype[^>]*+>)?+" + _GAP
-    + rb"(?P<html><html(?=[\t\n\f\r >])" + _PLAIN + rb")" + _GAP
-    + rb"(?P<head><head(?=[\t\n\f\r >])" + _PLAIN + rb")"
-    + rb"(?:[^<]++|<(?:(?:meta|link|base|/[a-z]++)(?=[\t\n\f\r />])" + _PLAIN
-    + rb"|!--(?:>|->|.*?--!?>)|" + _PLAIN_RAW + rb"))*+"
-    + rb"(?P<body><body(?=[\t\n\f\r >])" + _PLAIN + rb")",
-    re.IGNORECASE | re.DOTALL,
-)  # fmt: skip
-_LANG = re.compile(_WS + rb"lang" + _WS + rb"*=" + _WS + rb"*[\"']?([a-z0-9-]{2,35})", re.IGNORECASE)
-_META_CHARSET = re.compile(rb"<meta[\t\n\f\r /][^>]*?charset[^>]*+>", re.IGNORECASE)
-_CLOSE = re.compile(rb"</body", re.IGNORECASE)
-_CLOSE_PREFIX = re.compile(rb"<(?:/(?:b(?:o(?:dy?)?)?)?)?\Z", re.IGNORECASE)
-_ENDING = re.compile(
-    rb"</body" + _WS + rb"*+>(?:" + _WS + rb"++|</html" + _WS + rb"*+>|" + _COMMENT + rb")*+\Z",
-    re.IGNORECASE | re.DOTALL,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Snippets:
-    """What goes in: ASCII bytes, so that they read the same in every ASCII-compatible charset."""
-
-    head: bytes = b""
-    body: bytes = b""
-    tail: bytes = b""
-
-    @property
-    def size(self) -> int:
-        """Return how many bytes a page grows by, wherever the parts land."""
-        return len(self.head) + len(self.body) + len(self.tail)
+__all__ = ["Injector"]
 
 
 class _State(Enum):
@@ -200,17 +142,17 @@ class Injector:
             return out
         self._state = _State.PASS
         held = b"".join(self._held or ())
-        at = _insertion(held)
+        at = insertion(held)
         if at == len(held) and not self._appendable:
             return out + held
         return b"".join((out, held[:at], self._tail, held[at:]))
 
     def _fits(self, chunk: bytes) -> bool:
-        return len(self._carry) + len(chunk) < _PROLOGUE
+        return len(self._carry) + len(chunk) < PROLOGUE
 
     def _decide(self, html_tag: bytes) -> Snippets | None:
         self.decided = True
-        self.snippets = self._choose(_language(html_tag))
+        self.snippets = self._choose(page_language(html_tag))
         return self.snippets
 
     # -- from the first byte to <body>
@@ -218,12 +160,12 @@ class Injector:
     def _begin(self, data: bytes, *, final: bool) -> bytes:
         self._carry = b""
         if self._state is _State.LEAD and self._appendable and not self._keep_charset:
-            match = _WHOLE.match(data, 0, _PROLOGUE)
+            match = WHOLE.match(data, 0, PROLOGUE)
             if match:
                 return self._placed(data, self._decide(match[1]), match.end(2), match.end(3))
         # Exactly the first 16 KB are read, so that the places do not depend on how the body is cut.
-        data, rest = data[: _PROLOGUE - self._read], data[_PROLOGUE - self._read :]
-        final = final or self._read + len(data) >= _PROLOGUE
+        data, rest = data[: PROLOGUE - self._read], data[PROLOGUE - self._read :]
+        final = final or self._read + len(data) >= PROLOGUE
         if self._state is _State.LEAD and not self._lead(data, final=final):
             self._carry = data
             return b""
@@ -245,11 +187,11 @@ class Injector:
 
     def _lead(self, data: bytes, *, final: bool) -> bool:
         """Settle from the first tag whether the page gets anything; return False to wait for more."""
-        match = cast("re.Match[bytes]", _LEAD.match(data))  # every part of it is optional
+        match = cast("re.Match[bytes]", LEAD.match(data))  # every part of it is optional
         doctype, tag = match["doctype"], match["tag"]
         if tag is None:
             settled = doctype is not None and (final or data[match.end() :][:1] not in b"<")
-            if not settled and not final and _LEAD_SO_FAR.fullmatch(data):
+            if not settled and not final and LEAD_SO_FAR.fullmatch(data):
                 return False
             if not settled:
                 self._refuse()
@@ -318,7 +260,7 @@ class Injector:
         if data.startswith(b"<!--", at):
             self._until = _COMMENT_END
             return at, b"", at + 2  # "<!-->" is a whole comment
-        tag = _TAG.match(data, at)
+        tag = TAG.match(data, at)
         if tag:
             return self._tag(data, tag, final=final)
         kind = data[at + 1 : at + 2]
@@ -359,14 +301,14 @@ class Injector:
         """Return where the head snippet goes so that an early <meta charset> stays early; None to wait."""
         if not self._keep_charset:
             return at
-        window = data[at : _CHARSET_LIMIT - self._read]
-        if not final and self._read + len(data) < _CHARSET_LIMIT:
+        window = data[at : CHARSET_LIMIT - self._read]
+        if not final and self._read + len(data) < CHARSET_LIMIT:
             return None
-        meta = _META_CHARSET.search(window)
-        if meta is None or _MEANINGFUL.search(window, 0, meta.start()):
+        meta = META_CHARSET.search(window)
+        if meta is None or MEANINGFUL.search(window, 0, meta.start()):
             return at
         pushed = self._read + at + meta.end() + len(self._head)
-        return at + meta.end() if pushed > _CHARSET_LIMIT else at
+        return at + meta.end() if pushed > CHARSET_LIMIT else at
 
     # -- from <body> to the last byte
 
@@ -375,18 +317,18 @@ class Injector:
         if self._held:
             self._held.append(chunk)
             self._held_size += len(chunk)
-            if self._anchored and self._held_size <= _TAIL:
+            if self._anchored and self._held_size <= TAIL:
                 return b""
             chunk = b"".join(self._held)
             self._held = None
         size = len(chunk)
-        start = size - _TAIL if size > _TAIL else 0
+        start = size - TAIL if size > TAIL else 0
         at = chunk[start:].lower().find(b"</body")
         self._anchored = at >= 0
         if at >= 0:
             at += start
         else:
-            partial = _CLOSE_PREFIX.search(chunk, max(size - len(b"</body") + 1, 0))
+            partial = CLOSE_PREFIX.search(chunk, max(size - len(b"</body") + 1, 0))
             if partial is None:
                 return chunk
             at = partial.start()
@@ -398,79 +340,5 @@ class Injector:
 _COMMENT_END = _Until(re.compile(rb"-->|(?<!<!)--!>"), 5)
 _RAW = {
     name: _Until(re.compile(rb"</" + name + rb"(?=[\t\n\f\r />])", re.IGNORECASE), len(name) + 2)
-    for name in _RAW_NAMES.split(b"|")
+    for name in RAW_NAMES.split(b"|")
 }
-
-
-def insert_whole(
-    body: bytes, choose: Callable[[str], Snippets | None]
-) -> tuple[bytes, Snippets | None] | None:
-    """Insert into a complete, usual document at one go.
-
-    Args:
-        body: All of it; ASCII-compatible, its charset named in the headers.
-        choose: As `Injector` takes it.
-
-    Returns:
-        The new body and what went in; None where only an `Injector` can tell the places.
-    """
-    found = _find_places(body)
-    if found is None:
-        return None
-    language, head_at, body_at = found
-    snippets = choose(language)
-    if snippets is None:
-        return body, None
-    size = len(body)
-    start = max(size - _TAIL, body_at)
-    tail_at = start + _insertion(body[start:])
-    view = memoryview(body)
-    parts = (
-        view[:head_at],
-        snippets.head,
-        view[head_at:body_at],
-        snippets.body,
-        view[body_at:tail_at],
-        snippets.tail,
-        view[tail_at:],
-    )
-    return b"".join(parts), snippets
-
-
-def _find_places(body: bytes) -> tuple[str, int, int] | None:
-    """Return a usual page's language and where its head and its body begin; None where it takes a scanner.
-
-    What stands before ``<body>`` is the same each time a page is asked for, so it is read once.
-    """
-    start = body.find(b"<body", 0, _MEMORABLE)
-    end = body.find(b">", start) + 1
-    if start >= 0 and 0 < end <= _MEMORABLE:
-        found = _prologue_places(body[:end])
-        if found is not None:
-            return found
-    match = _WHOLE.match(body, 0, _PROLOGUE)
-    return (_language(match[1]), match.end(2), match.end(3)) if match else None
-
-
-@lru_cache(maxsize=512)
-def _prologue_places(prologue: bytes) -> tuple[str, int, int] | None:
-    match = _WHOLE.match(prologue)
-    return (_language(match[1]), match.end(2), match.end(3)) if match else None
-
-
-@lru_cache(maxsize=256)
-def _language(html_tag: bytes) -> str:
-    """Return the language an ``<html>`` tag names, lower-case; empty for none."""
-    match = _LANG.search(html_tag)
-    return match[1].decode("ascii").lower() if match else ""
-
-
-def _insertion(tail: bytes) -> int:
-    """Return where the document's last markup goes in its last bytes: before ``</body>``, or at the end."""
-    last = tail.rfind(b"</body")
-    if last >= 0 and _ENDING.match(tail, last):
-        return last
-    for close in _CLOSE.finditer(tail):
-        if _ENDING.match(tail, close.start()):
-            return close.start()
-    return len(tail)

@@ -1,0 +1,287 @@
+"""The shape of consent.toml, as pydantic models, and the `Catalog` it compiles to.
+
+Every key has a default but ``site.name`` and ``controller``; unknown keys are errors.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, PrivateAttr
+
+from consent_middleware.catalog import (
+    ESSENTIAL,
+    Basis,
+    Catalog,
+    Category,
+    CookieSpec,
+    Service,
+    builtin_services,
+    preset_cookies,
+)
+from consent_middleware.regions import Regime
+from consent_middleware.signals import DntScope, WhenOn
+
+__all__ = ["DEFAULT_CATEGORIES", "SECTIONS", "ConsentConfig"]
+
+DEFAULT_CATEGORIES = (ESSENTIAL, "functional", "analytics", "performance", "marketing")
+
+_ID = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
+_SITE_ID = re.compile(r"[a-z0-9-]{0,32}\Z")
+_DURATION = re.compile(r"session\Z|P(?=.)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+S)?)?\Z")
+_ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?\Z|https?://\[[0-9a-f:]+\](:\d{1,5})?\Z")
+_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+\Z")
+_HOST = re.compile(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)+\Z|localhost\Z")
+_DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+\Z|\Z")
+_COOKIE_NAME = re.compile(r"[^\s;,=\x00-\x1f\x7f]+\Z")
+
+
+def _matches(pattern: re.Pattern[str], accepted: str) -> AfterValidator:
+    def check(value: str) -> str:
+        if not pattern.match(value):
+            raise ValueError(f"accepted: {accepted}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _no_bare_wildcard(value: str) -> str:
+    if not value.strip("*"):
+        raise ValueError("'*' alone would match everything; name at least a part")
+    return value
+
+
+Id = Annotated[str, _matches(_ID, "lower-case letters, digits, '-' and '_'")]
+Duration = Annotated[str, _matches(_DURATION, "an ISO 8601 duration such as 'P13M' or 'P1D', or 'session'")]
+CookieName = Annotated[
+    str, _matches(_COOKIE_NAME, "a cookie name, '*' for any characters"), AfterValidator(_no_bare_wildcard)
+]
+Host = Annotated[
+    str, _matches(_HOST, "a host such as 'stats.example.com' or '*.example.com', without scheme or path")
+]
+Text = str | dict[str, str]
+
+
+def _between(value: int, low: int, high: int) -> int:
+    if not low <= value <= high:
+        raise ValueError(f"accepted: {low} to {high}")
+    return value
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class SiteSection(_Section):
+    """``[site]``: what the site is, and how the middleware behaves on it."""
+
+    name: str
+    id: Annotated[str, _matches(_SITE_ID, "up to 32 lower-case letters, digits and '-'")] = ""
+    origins: list[Annotated[str, _matches(_ORIGIN, "an origin such as 'https://shop.example'")]] = []
+    cookie_domain: Annotated[str, _matches(_DOMAIN, "a domain such as 'shop.example', or nothing")] = ""
+    policy_url: str = "/privacy"
+    path: Annotated[str, _matches(_PATH, "a path such as '/_consent', without a slash at its end")] = (
+        "/_consent"
+    )
+    regime: Literal["opt-in", "opt-out", "none", "by-region"] = "opt-in"
+    region_headers: list[str] = []
+    languages: list[str] = ["en"]
+    language_from: Literal["page", "visitor"] = "page"
+    consent_days: Annotated[int, AfterValidator(lambda days: _between(days, 1, 400))] = 180
+    mode: Literal["enforce", "report"] = "enforce"
+    rendering: Literal["auto", "personal", "shared"] = "auto"
+    transcode: bool = True
+    replay_on_grant: bool = False
+    reload_on_change: bool = False
+    templates: str = ""
+    catalog_hosts: bool = True
+
+
+class ControllerSection(_Section):
+    """``[controller]``: who answers for the processing."""
+
+    name: str
+    address: str = ""
+    contact: str
+
+
+class SignalsSection(_Section):
+    """``[signals]``: which opt-out signals count, and for what."""
+
+    gpc: bool = True
+    dnt: bool = True
+    dnt_scope: Literal["tracking", "all"] = "tracking"
+    when_on: Literal["quiet", "ask"] = "quiet"
+    tk: bool = False
+
+
+class CookiesSection(_Section):
+    """``[cookies]``: the site's own essential cookies, and what happens to the unknown."""
+
+    essential: list[CookieName] = []
+    unknown: Literal["block", "allow"] = "block"
+
+
+class CspSection(_Section):
+    """``[csp]``: a Content-Security-Policy per consent state."""
+
+    mode: Literal["off", "report-only", "enforce"] = "off"
+    allow: list[str] = []
+
+
+class RecordsSection(_Section):
+    """``[records]``: where the proof is kept."""
+
+    url: str = "sqlite:///consent-records.db"
+    retention: Duration = "P3Y"
+    on_store_failure: Literal["journal", "refuse"] = "journal"
+    journal: str = "consent-journal"
+    ip: Literal["none", "truncate", "hash"] = "none"
+    user_agent: Literal["none", "truncate", "hash"] = "none"
+
+
+class BannerSection(_Section):
+    """``[banner]``: how it looks and where it does not show."""
+
+    position: Literal["bottom", "top", "center", "corner"] = "bottom"
+    theme: Literal["auto", "light", "dark"] = "auto"
+    link: Literal["corner", "footer", "none"] = "corner"
+    exclude: list[str] = []
+
+
+class CategorySection(_Section):
+    """One ``[[categories]]`` table."""
+
+    id: Id
+    basis: Literal["consent", "exempt", "exempt_with_objection"] = "consent"
+    title: Text = ""
+    description: Text = ""
+
+
+class CookieSection(_Section):
+    """One entry of a service's ``cookies``."""
+
+    name: CookieName
+    retention: Duration = "session"
+    purpose: str = ""
+    path: str = "/"
+    partitioned: bool = False
+
+
+class ServiceSection(_Section):
+    """One ``[[services]]`` table. What is left out comes from the catalogue, or has `Service`'s default."""
+
+    id: Id
+    name: str | None = None
+    category: Id | None = None
+    provider: str | None = None
+    country: (
+        Annotated[str, _matches(re.compile(r"[A-Z]{2}\Z|\Z"), "two capital letters, e.g. 'DE'")] | None
+    ) = None
+    policy_url: str | None = None
+    description: Text | None = None
+    sells_or_shares: bool | None = None
+    hold: bool | None = None
+    hosts: list[Host] | None = None
+    inline: list[str] | None = None
+    storage: list[CookieName] | None = None
+    cookies: list[CookieSection] | None = None
+
+    def over(self, base: Service | None) -> Service:
+        """Return the service this table declares, laid over one from the catalogue field by field."""
+        given: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in self.model_dump(exclude_none=True, exclude={"cookies"}).items()
+        }
+        if self.cookies is not None:
+            given["cookies"] = tuple(CookieSpec(**cookie.model_dump()) for cookie in self.cookies)
+        fields = (
+            {name: getattr(base, name) for name in Service.__dataclass_fields__}
+            if base
+            else {"name": self.id}
+        )
+        return Service(**{**fields, **given})
+
+
+class ConsentConfig(_Section):
+    """A site's whole declaration; the same shape as consent.toml."""
+
+    site: SiteSection
+    controller: ControllerSection
+    use: list[str] = []
+    signals: SignalsSection = SignalsSection()
+    cookies: CookiesSection = CookiesSection()
+    csp: CspSection = CspSection()
+    records: RecordsSection = RecordsSection()
+    banner: BannerSection = BannerSection()
+    categories: list[CategorySection] = []
+    services: list[ServiceSection] = []
+    _folder: Path = PrivateAttr(default_factory=Path.cwd)
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative paths in the declaration start from."""
+        return self._folder
+
+    @property
+    def regime(self) -> Regime:
+        """The regime in force."""
+        return Regime(self.site.regime)
+
+    @property
+    def dnt_scope(self) -> DntScope:
+        """What Do Not Track denies."""
+        return DntScope(self.signals.dnt_scope)
+
+    @property
+    def when_on(self) -> WhenOn:
+        """Whether a visitor whose signal is on is still asked."""
+        return WhenOn(self.signals.when_on)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The declaration, compiled for look-up."""
+        listed = {c.id: c for c in self.categories}
+        categories = {
+            id_: Category(id_, Basis(c.basis), c.title, c.description)
+            if (c := listed.get(id_))
+            else Category(id_)
+            for id_ in (*DEFAULT_CATEGORIES, *(id_ for id_ in listed if id_ not in DEFAULT_CATEGORIES))
+        }
+        known = builtin_services()
+        services = {id_: known[id_] for id_ in self.use}
+        for section in self.services:
+            services[section.id] = section.over(services.get(section.id))
+        presets = (name for names in preset_cookies().values() for name in names)
+        return Catalog(
+            categories=categories,
+            services=services,
+            essential_cookies=tuple(dict.fromkeys((*presets, *self.cookies.essential))),
+            controller=self.controller.name,
+            declared_categories=frozenset(listed) - {ESSENTIAL},
+        )
+
+    def at(self, folder: Path) -> Self:
+        """Return this configuration with relative paths starting from another folder."""
+        copy = self.model_copy()
+        copy._folder = folder  # noqa: SLF001 - its own attribute
+        return copy
+
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    "": ConsentConfig,
+    "site": SiteSection,
+    "controller": ControllerSection,
+    "signals": SignalsSection,
+    "cookies": CookiesSection,
+    "csp": CspSection,
+    "records": RecordsSection,
+    "banner": BannerSection,
+    "categories[]": CategorySection,
+    "services[]": ServiceSection,
+    "services[].cookies[]": CookieSection,
+}
+"""Which model stands at which place of the file."""

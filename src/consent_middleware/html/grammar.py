@@ -1,0 +1,105 @@
+"""The grammar of HTML that finding a place in a document needs: patterns, and two readings of them.
+
+Patterns are possessive wherever they repeat, so that no input makes them backtrack. Source: WHATWG HTML
+13.2.5 (tokenization).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+__all__ = [
+    "CHARSET_LIMIT",
+    "CLOSE_PREFIX",
+    "LEAD",
+    "LEAD_SO_FAR",
+    "MEANINGFUL",
+    "MEMORABLE",
+    "META_CHARSET",
+    "PROLOGUE",
+    "RAW_NAMES",
+    "TAG",
+    "TAIL",
+    "WHOLE",
+    "insertion",
+    "page_language",
+]
+
+PROLOGUE = 16_384
+TAIL = 2_048
+MEMORABLE = 4_096
+CHARSET_LIMIT = 1_024
+
+_WS = rb"[\t\n\f\r ]"
+# Attributes as the tokenizer's states read them; possessive, so that no input makes it backtrack.
+_ATTRIBUTE = (
+    rb"(?:=[^\t\n\f\r />=]*+|[^\t\n\f\r />=]++)"
+    rb"(?:"
+    + _WS
+    + rb"*+="
+    + _WS
+    + rb"*+(?:\"[^\"]*+\"|'[^']*+'|[^\t\n\f\r >\"'][^\t\n\f\r >]*+|(?=>))|(?!"
+    + _WS
+    + rb"*+=))"
+)
+_REST = rb"(?=[\t\n\f\r />])(?:[\t\n\f\r /]++|" + _ATTRIBUTE + rb")*+>"
+RAW_NAMES = rb"script|style|title|textarea|noscript|template|xmp|iframe|noembed|noframes"
+_COMMENT = rb"<!--(?:>|->|.*?--!?>)"
+
+TAG = re.compile(rb"<(/?)([a-z][^\t\n\f\r />]*+)" + _REST, re.IGNORECASE | re.DOTALL)
+_GAP = rb"(?:" + _WS + rb"|" + _COMMENT + rb")*+"
+LEAD = re.compile(
+    rb"(?:\xef\xbb\xbf)?+"
+    + _GAP
+    + rb"(?P<doctype><!doctype[^>]*+>)?"
+    + _GAP
+    + rb"(?P<tag><(?P<name>[a-z][^\t\n\f\r />]*+)"
+    + _REST
+    + rb")?",
+    re.IGNORECASE | re.DOTALL,
+)
+LEAD_SO_FAR = re.compile(rb"(?:\xef?+\xbb?+\xbf?+)?+" + _WS + rb"*+(?:<.*)?+", re.DOTALL)
+MEANINGFUL = re.compile(rb"<!--|<script", re.IGNORECASE)
+# The usual page, in one match: quotes only right behind ``name=``; anything else goes the careful way.
+# No capturing group stands inside a possessive one: CPython 3.11's re cannot do that.
+_PLAIN = rb"[^>\"'<]*+(?:(?<=[a-z0-9-]=)(?:\"[^\"]*+\"|'[^']*+')[^>\"'<]*+)*+>"
+_PLAIN_RAW = rb"|".join(
+    name + rb"(?=[\t\n\f\r >])" + _PLAIN + rb".*?</" + name + rb"(?=[\t\n\f\r />])"
+    for name in RAW_NAMES.split(b"|")
+)
+WHOLE = re.compile(
+    rb"(?:\xef\xbb\xbf)?+" + _GAP + rb"(?:<!doctype[^>]*+>)?+" + _GAP
+    + rb"(?P<html><html(?=[\t\n\f\r >])" + _PLAIN + rb")" + _GAP
+    + rb"(?P<head><head(?=[\t\n\f\r >])" + _PLAIN + rb")"
+    + rb"(?:[^<]++|<(?:(?:meta|link|base|/[a-z]++)(?=[\t\n\f\r />])" + _PLAIN
+    + rb"|!--(?:>|->|.*?--!?>)|" + _PLAIN_RAW + rb"))*+"
+    + rb"(?P<body><body(?=[\t\n\f\r >])" + _PLAIN + rb")",
+    re.IGNORECASE | re.DOTALL,
+)  # fmt: skip
+_LANG = re.compile(_WS + rb"lang" + _WS + rb"*=" + _WS + rb"*[\"']?([a-z0-9-]{2,35})", re.IGNORECASE)
+META_CHARSET = re.compile(rb"<meta[\t\n\f\r /][^>]*?charset[^>]*+>", re.IGNORECASE)
+_CLOSE = re.compile(rb"</body", re.IGNORECASE)
+CLOSE_PREFIX = re.compile(rb"<(?:/(?:b(?:o(?:dy?)?)?)?)?\Z", re.IGNORECASE)
+_ENDING = re.compile(
+    rb"</body" + _WS + rb"*+>(?:" + _WS + rb"++|</html" + _WS + rb"*+>|" + _COMMENT + rb")*+\Z",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
+@lru_cache(maxsize=256)
+def page_language(html_tag: bytes) -> str:
+    """Return the language an ``<html>`` tag names, lower-case; empty for none."""
+    match = _LANG.search(html_tag)
+    return match[1].decode("ascii").lower() if match else ""
+
+
+def insertion(tail: bytes) -> int:
+    """Return where the document's last markup goes in its last bytes: before ``</body>``, or at the end."""
+    last = tail.rfind(b"</body")
+    if last >= 0 and _ENDING.match(tail, last):
+        return last
+    for close in _CLOSE.finditer(tail):
+        if _ENDING.match(tail, close.start()):
+            return close.start()
+    return len(tail)
