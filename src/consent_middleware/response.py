@@ -168,10 +168,15 @@ class Response:
         rendering = exchange.site.rendering
         if rendering == "personal" or (rendering == "auto" and (sets_cookie or not reading.shared)):
             return False
-        if exchange.was_read or exchange.staged:
-            text = "the app read consent while answering with a publicly cacheable response; it was made private."
-            exchange.site.reporter.once(logging.WARNING, ("read-on-shared",), text)
+        return not self._is_taken_back()
+
+    def _is_taken_back(self) -> bool:
+        """Return whether the app read consent for a response it calls public: then it is not."""
+        exchange = self._exchange
+        if not exchange.was_read and exchange.staged is None:
             return False
+        text = "the app read consent while answering with a publicly cacheable response; it was made private."
+        exchange.site.reporter.once(logging.WARNING, ("read-on-shared",), text)
         return True
 
     def _is_page(self, kind: PageKind) -> bool:
@@ -258,6 +263,8 @@ class Response:
     def _snippets(self, page_language: str) -> Snippets | None:
         """Choose what goes into the page; called with the page's language."""
         exchange = self._exchange
+        if self._shared and self._is_taken_back():  # read while the body was made
+            self._shared = False
         banner, language = exchange.site.banner, self._language(page_language)
         if self._shared:
             return banner.snippets(

@@ -171,6 +171,18 @@ def test_reading_consent_on_a_public_page_makes_it_private_and_warns_once(
     assert log.records[0].levelno == logging.WARNING
 
 
+def test_reading_consent_while_the_first_piece_is_made_is_not_too_late(serve: Serve) -> None:
+    """A template rendered as it streams reads consent behind the start; the held start still becomes private."""
+
+    def app(seen: Any) -> Any:
+        def body() -> Any:
+            yield PAGE.replace(b"Hi", str(seen.consent.allows("analytics")).encode())
+
+        return 200, [HTML, PUBLIC], body()
+
+    assert serve(app).visit().get("cache-control") == "private, max-age=600"
+
+
 def test_no_nonce_in_a_shared_page(serve: Serve) -> None:
     """A nonce inside a cached page would be everyone's."""
     policy = ("Content-Security-Policy", "script-src 'nonce-abcdef'")
