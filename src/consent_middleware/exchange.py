@@ -288,10 +288,11 @@ class Exchange:
             elif lowered == b"set-cookie":
                 cookies = True
         html = content_type.lower().startswith(_HTML)
+        sent = self.filter_set_cookies(headers) if cookies else headers
         if not (html or self.was_read or self.unsuffixed or self.staged is not None):
-            return self.filter_set_cookies(headers) if cookies else headers
+            return sent
         # The response knows its exchange, never the other way round: a cycle would be the collector's work.
-        response = Response(self, status, headers, content_type if html else b"")
+        response = Response(self, status, sent, content_type if html else b"", sets_cookie=cookies)
         return response if response.headers is None else response.headers
 
     def respond_socket(self, headers: Headers) -> Headers:

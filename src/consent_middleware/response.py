@@ -94,8 +94,9 @@ class Response:
     Args:
         exchange: The request it answers.
         status: Its status.
-        headers: As the app sent them.
+        headers: As the app sent them, without the cookies that are held back.
         content_type: Of a response that is HTML; empty for any other.
+        sets_cookie: Whether the app set a cookie, held back or not: then the page is nobody else's.
 
     Attributes:
         headers: The headers to send, once they are known; the very object that came in if nothing was done.
@@ -105,17 +106,18 @@ class Response:
     _page: Page | None = None
     _kind: PageKind | None = None
 
-    def __init__(self, exchange: Exchange, status: int, headers: Headers, content_type: bytes) -> None:
+    def __init__(
+        self, exchange: Exchange, status: int, headers: Headers, content_type: bytes, *, sets_cookie: bool
+    ) -> None:
         self._exchange = exchange
         self._status = status
         own = exchange.staged_cookies() if exchange.staged is not None else []
-        sent = exchange.filter_set_cookies(headers)
-        self._pending = [*sent, *own] if own else sent
+        self._pending = [*headers, *own] if own else headers
         lasting = tuple([(name, value) for name, value in self._pending if name not in _LENGTH])
         # What differs from visit to visit would only push out what is worth remembering.
-        look = _read if own or sent is not headers or _is_volatile(lasting) else _remembered
+        look = _read if own or sets_cookie or _is_volatile(lasting) else _remembered
         self._reading = reading = look(lasting, content_type, exchange.site.vary)
-        self._shared = self._is_shared(reading, sets_cookie=sent is not headers)
+        self._shared = self._is_shared(reading, sets_cookie=sets_cookie)
         self._personal = bool(own) or exchange.was_read
         if content_type and self._is_page(reading.kind):
             self._kind = reading.kind
