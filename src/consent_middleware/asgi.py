@@ -89,7 +89,9 @@ class ConsentMiddleware:
             return
         if site.hooks.skip is not None:
             exchange.skip = bool(await _settled(site.hooks.skip(_hook_request(scope, exchange))))
-        inner = _inner_scope(scope, exchange, headers)
+        edited = exchange.edit_request(headers)
+        extensions = scope.get("extensions")
+        inner = _inner_scope(scope, exchange, edited) if edited is not None or extensions else scope
         state = inner.get("state")
         if state is None:
             inner["state"] = {"consent": exchange.consent}
@@ -99,7 +101,7 @@ class ConsentMiddleware:
         try:
             await self.app(inner, receive, _Responder(exchange, scope, send).send)
         finally:
-            del inner[_MARK]
+            inner.pop(_MARK, None)
             if inner is not scope:  # what the router found out is for outer layers too
                 for key in inner.keys() - scope.keys():
                     scope[key] = inner[key]
@@ -193,18 +195,17 @@ def _joined(headers: Headers) -> dict[bytes, bytes]:
     return found
 
 
-def _inner_scope(scope: Scope, exchange: Exchange, headers: Headers) -> Scope:
+def _inner_scope(scope: Scope, exchange: Exchange, edited: Headers | None) -> Scope:
     """Return the scope the app sees: the very same one unless something in it must differ."""
-    edited = exchange.edit_request(headers)
-    extensions = scope.get("extensions")
-    sends_paths = extensions and not _PATH_EXTENSIONS.isdisjoint(extensions) and exchange.wants_document
+    extensions = scope.get("extensions") or {}
+    sends_paths = not _PATH_EXTENSIONS.isdisjoint(extensions) and exchange.wants_document
     if edited is None and not sends_paths:
         return scope
     inner = dict(scope)
     if edited is not None:
         inner["headers"] = edited
     if sends_paths:  # a file sent by its path would leave without our markup
-        inner["extensions"] = {k: v for k, v in (extensions or {}).items() if k not in _PATH_EXTENSIONS}
+        inner["extensions"] = {k: v for k, v in extensions.items() if k not in _PATH_EXTENSIONS}
     return inner
 
 
