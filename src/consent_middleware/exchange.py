@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from consent_middleware.banner import Shape
@@ -254,10 +255,8 @@ class Exchange:
     def _narrow_encoding(self, edits: dict[bytes, bytes]) -> None:
         """Ask the app for what we can open: gzip, or nothing."""
         accepted = self.header(b"accept-encoding")
-        if accepted and self.site.transcode and accepted != b"gzip":
-            lowered = accepted.lower()
-            opens = b"gzip" in lowered and not _NO_GZIP.search(lowered)
-            edits[b"accept-encoding"] = b"gzip" if opens else b"identity"
+        if accepted and self.site.transcode and (narrowed := _narrowed(accepted)) != accepted:
+            edits[b"accept-encoding"] = narrowed
 
     def _restore_validators(self, edits: dict[bytes, bytes]) -> None:
         """Give the app its own entity tags back; a date cannot tell our variants apart, so it goes."""
@@ -373,3 +372,9 @@ class Exchange:
             decision = self.visitor.decision
             parts += [self.shape, *sorted(decision.granted), *decision.notices, self.visitor_language]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12].encode("ascii")
+
+
+@lru_cache(maxsize=256)
+def _narrowed(accept_encoding: bytes) -> bytes:
+    lowered = accept_encoding.lower()
+    return b"gzip" if b"gzip" in lowered and not _NO_GZIP.search(lowered) else b"identity"

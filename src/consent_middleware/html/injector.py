@@ -100,7 +100,7 @@ class Injector:
         keep_charset: bool = False,
         appendable: bool = True,
     ) -> None:
-        self._choose = choose
+        self._choose: Callable[[str], Snippets | None] | None = choose
         self._require = require_document
         self._keep_charset = keep_charset
         self._appendable = appendable
@@ -112,10 +112,10 @@ class Injector:
 
     def whole(self, body: bytes) -> bytes:
         """Return a complete document with everything inserted; `feed` and `close` in one."""
-        if self._appendable and not self._keep_charset:
+        if self._appendable and not self._keep_charset and self._choose:
             done = insert_whole(body, self._choose)
             if done is not None:
-                self.decided, self._state = True, _State.PASS
+                self.decided, self._state, self._choose = True, _State.PASS, None
                 out, self.snippets = done
                 return out
         out = self.feed(body)
@@ -152,7 +152,8 @@ class Injector:
 
     def _decide(self, html_tag: bytes) -> Snippets | None:
         self.decided = True
-        self.snippets = self._choose(page_language(html_tag))
+        choose, self._choose = self._choose, None  # it knows who holds us: a cycle would outlive the response
+        self.snippets = choose(page_language(html_tag)) if choose else None
         return self.snippets
 
     # -- from the first byte to <body>
@@ -206,6 +207,7 @@ class Injector:
         return True
 
     def _refuse(self) -> None:
+        self._choose = None
         self.decided = True
         self._state = _State.PASS
 
