@@ -39,10 +39,12 @@ def run(*command: str) -> bool:
 
 
 def install() -> None:
-    """Download Playwright's Chromium, else install the system's package."""
-    if run(sys.executable, "-m", "playwright", "install", "--with-deps", "chromium"):
-        return
-    if shutil.which("apt-get") and os.geteuid() == 0:
+    """Download Playwright's Chromium and what it needs, else install the system's package."""
+    is_root = os.geteuid() == 0
+    if run(sys.executable, "-m", "playwright", "install", "chromium"):
+        if is_root:
+            run(sys.executable, "-m", "playwright", "install-deps", "chromium")
+    elif shutil.which("apt-get") and is_root:
         run("apt-get", "update", "-qq")
         run("apt-get", "install", "-y", "-qq", "chromium")
 
