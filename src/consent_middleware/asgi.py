@@ -60,7 +60,11 @@ class ConsentMiddleware:
         on_change: Callable[[Any], Any] | None = None,
     ) -> None:
         if isinstance(app, ConsentMiddleware):
-            raise ConfigError("ConsentMiddleware", [Fault("app", "is wrapped already.", "Wrap it once.")])
+            hint = "Add the middleware once, or wrap the app once, not both."
+            raise ConfigError("ConsentMiddleware", [Fault("app", "is wrapped already.", hint)])
+        if not callable(app) or hasattr(app, "wsgi_app"):
+            hint = "Use consent_middleware.wsgi for Flask, Django's WSGI and the like."
+            raise ConfigError("ConsentMiddleware", [Fault("app", "is no ASGI app.", hint)])
         self.app = app
         self.site = Site(config, secret_key, hooks=Hooks(skip, nonce, on_change))
 

@@ -301,22 +301,22 @@ class Exchange:
 
     def filter_set_cookies(self, headers: Headers) -> Headers:
         """Return a response's headers without the cookies that are held back; the same object if none is."""
-        site, rules, now = self.site, self.visitor.cookies, self.now
+        site, rules, now, login = self.site, self.visitor.cookies, self.now, is_login(self.path)
         kept: Headers = []
         for header in headers:
             if header[0].lower() == b"set-cookie":
                 verdict = rules.set_cookie(header[1], now)
                 if verdict is not Verdict.PASS:
-                    if site.reporter.is_news(header[1]):
-                        self._report_held(header[1], verdict)
+                    if site.reporter.is_news(header[1], login=login):
+                        self._report_held(header[1], verdict, login=login)
                     if site.enforce:
                         continue
             kept.append(header)
         return headers if len(kept) == len(headers) else kept
 
-    def _report_held(self, set_cookie: bytes, verdict: Verdict) -> None:
+    def _report_held(self, set_cookie: bytes, verdict: Verdict, *, login: bool) -> None:
         site, name = self.site, set_cookie_name(set_cookie)
-        site.reporter.held_cookie(name, verdict, site.catalog.owners(name), login=is_login(self.path))
+        site.reporter.held_cookie(name, verdict, site.catalog.owners(name), login=login)
 
     def staged_cookies(self) -> Headers:
         """Return the cookies of a server-side choice; the same choice again sets none."""

@@ -177,7 +177,10 @@ class Response:
         exchange = self._exchange
         if not exchange.was_read and exchange.staged is None:
             return False
-        text = "the app read consent while answering with a publicly cacheable response; it was made private."
+        text = (
+            "the app read consent while answering with a publicly cacheable response; it was made private. "
+            "Do not read consent there, or do not call the response public."
+        )
         exchange.site.reporter.once(logging.WARNING, ("read-on-shared",), text)
         return True
 

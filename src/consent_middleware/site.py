@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import secrets
 import time
@@ -32,6 +31,7 @@ __all__ = ["ConfigSource", "Hooks", "Site"]
 
 ConfigSource = str | PathLike[str] | Mapping[str, Any] | ConsentConfig | None
 _SHORT_KEY = 16
+_PLACEHOLDER = "change-me"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,9 @@ class Site:
         )
         self.endpoints = Endpoints(self.config, self.banner, self.assets, self.choices)
         self.enforce = site.mode == "enforce"
-        self.reporter = Reporter(report_only=not self.enforce)
+        self.reporter = Reporter(
+            report_only=not self.enforce, use=self.config.use, essential=self.config.cookies.essential
+        )
         self.prefix = site.path + "/"
         # Looked up on every request, so not through the model.
         self.languages = tuple(site.languages)
@@ -143,23 +145,20 @@ class Site:
         return Journal(store, self.config.folder / records.journal)
 
     def _warn(self, keys: list[str]) -> None:
-        if any(len(key) < _SHORT_KEY for key in keys):
-            logger.warning(
-                "a secret key is shorter than %d characters; make one: consent-middleware keys new",
-                _SHORT_KEY,
-            )
+        if any(len(key) < _SHORT_KEY or key.startswith(_PLACEHOLDER) for key in keys):
+            _warning("a secret key can be guessed; make one: consent-middleware keys new")
         if self.config.cookies.unknown == "allow":
-            logger.warning(
-                '[cookies] unknown = "allow": cookies that nobody declares are set without consent.'
-            )
+            _warning('[cookies] unknown = "allow": cookies that nobody declares are set without consent.')
         if self.config.records.url == "none":
-            logger.warning(
-                '[records] url = "none": no proof of consent is kept (GDPR article 7(1) asks for it).'
-            )
+            _warning('[records] url = "none": no proof of consent is kept (GDPR article 7(1) asks for it).')
         if not self.enforce:
-            logger.log(logging.WARNING, '[site] mode = "report": nothing is held back.')
+            _warning('[site] mode = "report": no cookie is held back.')
+
+
+def _warning(text: str) -> None:
+    logger.warning("consent_middleware: %s", text)
 
 
 def store_failure(error: StoreError) -> None:
     """Log that a choice could not be recorded; no visitor's data is in the message."""
-    logger.error("a choice could not be recorded: %s", error)
+    logger.error("consent_middleware: a choice could not be recorded: %s", error)

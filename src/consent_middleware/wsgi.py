@@ -64,7 +64,11 @@ class ConsentMiddleware:
         on_change: Callable[[Any], Any] | None = None,
     ) -> None:
         if isinstance(app, ConsentMiddleware):
-            raise ConfigError("ConsentMiddleware", [Fault("app", "is wrapped already.", "Wrap it once.")])
+            hint = "Add the middleware once, or wrap the app once, not both."
+            raise ConfigError("ConsentMiddleware", [Fault("app", "is wrapped already.", hint)])
+        if not callable(app) or any(map(inspect.iscoroutinefunction, (app, getattr(app, "__call__", None)))):  # noqa: B004 - not whether, but what it is
+            hint = "Use consent_middleware.asgi for FastAPI, Starlette and the like."
+            raise ConfigError("ConsentMiddleware", [Fault("app", "is no WSGI app.", hint)])
         faults = [
             Fault(name, "is a coroutine function, which WSGI cannot await.", "Give a plain function.")
             for name, hook in (("skip", skip), ("nonce", nonce), ("on_change", on_change))

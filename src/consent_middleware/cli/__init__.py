@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from consent_middleware.catalog import builtin_services
 from consent_middleware.config import load_config
 from consent_middleware.errors import ConfigError
 from consent_middleware.site import Site
@@ -17,13 +18,14 @@ __all__ = ["main"]
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="consent-middleware")
 def main() -> None:
-    r"""Consent for ASGI and WSGI sites.
+    """Consent for ASGI and WSGI sites.
 
     \b
     Examples:
       consent-middleware keys new          print a new secret key
       consent-middleware check             check consent.toml in this folder
-    """
+      consent-middleware catalog           list the services that "use" knows
+    """  # noqa: D301 - click's own mark for a block that keeps its lines
 
 
 @main.group()
@@ -33,14 +35,14 @@ def keys() -> None:
 
 @keys.command("new")
 def keys_new() -> None:
-    r"""Print a new random key.
+    """Print a new random key.
 
     \b
     Example:
       export CONSENT_SECRET_KEY="$(consent-middleware keys new)"
 
     To rotate, put the new key behind the old one, comma-separated: the last signs, all verify.
-    """
+    """  # noqa: D301 - as above
     click.echo(secrets.token_urlsafe(32))
 
 
@@ -52,12 +54,12 @@ def keys_new() -> None:
     help="The declaration; default: CONSENT_CONFIG, else consent.toml in this folder.",
 )
 def check(config: Path | None) -> None:
-    r"""Check a declaration and say what it declares. Exit code 1 where something is wrong.
+    """Check a declaration and say what it declares. Exit code 1 where something is wrong.
 
     \b
     Example:
       consent-middleware check --config site/consent.toml
-    """
+    """  # noqa: D301 - as above
     try:
         found = load_config(config)
         Site(found, secret_key="a key that only this check uses")  # noqa: S106 - signs nothing that is kept
@@ -70,7 +72,26 @@ def check(config: Path | None) -> None:
     )
     for service in catalog.services.values():
         click.echo(
-            f"  {service.category:<12} {service.id}: {len(service.cookies)} cookies, {len(service.hosts)} hosts"
+            f"  {service.category:<12} {service.id}: cookies {len(service.cookies)}, hosts {len(service.hosts)}"
         )
     if found.site.mode == "report":
-        click.echo('Nothing is held back yet. When the log is quiet, set [site] mode = "enforce".')
+        click.echo('No cookie is held back yet. When the log is quiet, set [site] mode = "enforce".')
+
+
+@main.command("catalog")
+@click.argument("word", default="")
+def catalog_list(word: str) -> None:
+    """List the services of the built-in catalogue, or those that a word is found in.
+
+    \b
+    Example:
+      consent-middleware catalog google
+    """  # noqa: D301 - as above
+    found = [
+        s for s in builtin_services().values() if word.lower() in f"{s.id} {s.name} {s.provider}".lower()
+    ]
+    for service in found:
+        click.echo(f"{service.id:<24}{service.category:<14}{service.name}")
+    if not found:
+        click.echo(f"No service with {word!r} in its name; declare it in [[services]].", err=True)
+        raise SystemExit(1)

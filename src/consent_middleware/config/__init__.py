@@ -60,7 +60,7 @@ def load_config(
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
+        return tomllib.loads(path.read_text("utf-8-sig"))
     except FileNotFoundError:
         hint = (
             "Give config=..., set CONSENT_CONFIG, or write consent.toml with at least:\n"
@@ -68,7 +68,9 @@ def _read(path: Path) -> dict[str, Any]:
             '      [controller]\n      name = "Example GmbH"\n      contact = "privacy@example.com"'
         )
         raise ConfigError(str(path), [Fault("", f"there is no file {str(path)!r}.", hint)]) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise ConfigError(str(path), [Fault("", "the file is not UTF-8.", "Save it as UTF-8.")]) from None
+    except tomllib.TOMLDecodeError as error:
         raise ConfigError(str(path), [Fault("", f"the file is not valid TOML: {error}.")]) from None
     except OSError as error:
         raise ConfigError(str(path), [Fault("", f"the file cannot be read: {error.strerror}.")]) from None
@@ -95,6 +97,13 @@ def load_secret_keys(
     """
     env = os.environ if environ is None else environ
     given = env.get("CONSENT_SECRET_KEY", "").split(",") if secret_key is None else secret_key
+    given = given if isinstance(given, (str, bytes)) or not isinstance(given, Iterable) else list(given)
+    if not isinstance(given, str) and (
+        not isinstance(given, Iterable)
+        or isinstance(given, bytes)
+        or not all(isinstance(k, str) for k in given)
+    ):
+        raise ConfigError("secret_key", [Fault("secret_key", "is neither a text nor a list of texts.")])
     keys = [key.strip() for key in ([given] if isinstance(given, str) else given) if key and key.strip()]
     if not keys:
         hint = (

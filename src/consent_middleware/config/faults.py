@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from consent_middleware.catalog import ESSENTIAL, Basis, builtin_services, known_cookie_owners
 from consent_middleware.config.model import DEFAULT_CATEGORIES, SECTIONS, ConsentConfig
@@ -21,15 +22,26 @@ if TYPE_CHECKING:
 
 __all__ = ["cross_faults", "shape_fault"]
 
+_SCHEME = re.compile(r"([a-z][a-z0-9]*(?:\+[a-z0-9]+)?)://")
+_DRIVERS = {
+    "postgresql": "psycopg2",
+    "postgresql+psycopg": "psycopg",
+    "postgresql+psycopg2": "psycopg2",
+    "mysql": "MySQLdb",
+    "mysql+pymysql": "pymysql",
+    "mariadb+pymysql": "pymysql",
+}
 _TRACKING = frozenset({"analytics", "marketing"})
 
 # Accepted by the file's shape, refused with a clear word until the version that acts on them.
 _NOT_YET: tuple[tuple[str, str, tuple[object, ...]], ...] = (
     ("site", "regime", ("opt-in",)),
+    ("site", "region_headers", ([],)),
     ("site", "replay_on_grant", (False,)),
     ("site", "reload_on_change", (False,)),
     ("signals", "tk", (False,)),
     ("csp", "mode", ("off",)),
+    ("csp", "allow", ([],)),
     ("records", "ip", ("none",)),
     ("records", "user_agent", ("none",)),
 )
@@ -99,6 +111,7 @@ def cross_faults(raw: Mapping[str, Any]) -> list[Fault]:
         *_essential_faults(raw),
         *_essential_service_faults(raw),
         *_language_faults(raw),
+        *_store_faults(raw),
         *_version_faults(raw),
     ]
 
@@ -107,7 +120,11 @@ def _use_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
     known = builtin_services()
     for index, id_ in enumerate(_strings(raw, "", "use")):
         if id_ not in known:
-            hint = _nearest(id_, known) or "Declare it in [[services]] instead."
+            short = [name for name in known if "".join(word[0] for word in name.split("-")) == id_]
+            hint = _nearest(id_, known) or (f"Did you mean {short[0]!r}?" if short else "")
+            hint = (
+                hint or "The command `consent-middleware catalog` lists it; else declare it in [[services]]."
+            )
             yield Fault(f"use[{index}]", f"{id_!r} is not in the built-in catalogue.", hint)
 
 
@@ -205,6 +222,20 @@ def _language_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
         yield Fault("site.languages", "is empty.", 'At least one is needed, e.g. ["en"].')
 
 
+def _store_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
+    """Find a store that cannot be opened, without opening it; its URL is never repeated."""
+    table = raw.get("records")
+    url = table.get("url") if isinstance(table, Mapping) else None
+    if not isinstance(url, str) or url == "none":
+        return
+    scheme = _SCHEME.match(url)
+    if scheme is None:
+        hint = 'For instance "sqlite:///consent-records.db", "postgresql+psycopg://user@host/name" or "none".'
+        yield Fault("records.url", "is not the address of a database.", hint)
+    elif (module := _DRIVERS.get(scheme[1])) and find_spec(module) is None:
+        yield Fault("records.url", f"{scheme[1]} needs the driver {module}.", f"Run: pip install {module}")
+
+
 def _version_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
     for section, key, accepted in _NOT_YET:
         table = raw.get(section)
@@ -232,5 +263,7 @@ def _version_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _is_valid(annotation: Any, value: object) -> bool:
-    options = getattr(annotation, "__args__", None)
+    if get_origin(annotation) is list:
+        return isinstance(value, list)
+    options = get_args(annotation)
     return value in options if options else isinstance(value, annotation)

@@ -65,6 +65,12 @@ Host = Annotated[
 Text = str | dict[str, str]
 
 
+def _not_empty(value: str) -> str:
+    if not value.strip():
+        raise ValueError("is empty; visitors and records need it")
+    return value
+
+
 def _between(value: int, low: int, high: int) -> int:
     if not low <= value <= high:
         raise ValueError(f"accepted: {low} to {high}")
@@ -78,7 +84,7 @@ class _Section(BaseModel):
 class SiteSection(_Section):
     """``[site]``: what the site is, and how the middleware behaves on it."""
 
-    name: str
+    name: Annotated[str, AfterValidator(_not_empty)]
     id: Annotated[str, _matches(_SITE_ID, "up to 32 lower-case letters, digits and '-'")] = ""
     origins: list[Annotated[str, _matches(_ORIGIN, "an origin such as 'https://shop.example'")]] = []
     cookie_domain: Annotated[str, _matches(_DOMAIN, "a domain such as 'shop.example', or nothing")] = ""
@@ -103,9 +109,9 @@ class SiteSection(_Section):
 class ControllerSection(_Section):
     """``[controller]``: who answers for the processing."""
 
-    name: str
+    name: Annotated[str, AfterValidator(_not_empty)]
     address: str = ""
-    contact: str
+    contact: Annotated[str, AfterValidator(_not_empty)]
 
 
 class SignalsSection(_Section):

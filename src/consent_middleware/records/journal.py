@@ -51,7 +51,7 @@ class Journal:
         try:
             self.store.append(effects)
         except StoreError as error:
-            _log.error("%s; it is kept in the journal.", error)
+            _log.error("consent_middleware: %s; it is kept in the journal.", error)
             self._write(effects)
         else:
             self._replay_waiting()
@@ -111,7 +111,7 @@ def _read(path: Path) -> list[AppendRecord] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        _log.error("%s in the journal cannot be read; it is left where it is.", path.name)
+        _log.error("consent_middleware: %s in the journal cannot be read; it is left where it is.", path.name)
         return None
 
 
