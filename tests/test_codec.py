@@ -298,3 +298,10 @@ def test_a_token_is_two_characters_of_a_hash() -> None:
     """Tokens do not depend on the declaration, so they mean the same under every one."""
     digest = urlsafe_b64encode(hashlib.sha256(b"stats").digest()).decode()
     assert token("stats") == digest[:2]
+
+
+def test_oversized_values_fill_no_memory() -> None:
+    """A visitor's endless cookies are not remembered."""
+    subject = codec()
+    assert [subject.decode(b"v1." + b"x" * size) for size in (10, 60_000)] == [None, None]
+    assert subject._decoded.cache_info().currsize == 1

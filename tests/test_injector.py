@@ -313,7 +313,7 @@ def test_charsets_at_every_split(page: bytes) -> None:
     [
         (
             b'<?xml version="1.0"?><!DOCTYPE html><html xmlns="x"><head/><body>x</body></html>',
-            b'<?xml version="1.0"?><!DOCTYPE html><html xmlns="x"><head/><body>x</body></html>',
+            b'<?xml version="1.0"?><!DOCTYPE html><html xmlns="x"><head/><body>x[HEAD][BODY][TAIL]</body></html>',
         ),
         (
             b"<!DOCTYPE html><html><head/><body>x</body></html>",
@@ -507,3 +507,33 @@ def test_places_as_an_independent_parser_sees_them(page: str, size: int) -> None
     assert "body" in places["BODY"]
     assert "body" in places["TAIL"]
     assert "script" not in "".join(places.values())
+
+
+def test_an_xml_declaration_in_front_is_a_comment_to_html() -> None:
+    """A page that begins `<?xml ...?>` is found all the same."""
+    page = b'<?xml version="1.0"?>\n<!DOCTYPE html><html><head></head><body>x</body></html>'
+    expected = page.replace(b"<head>", b"<head>[HEAD]").replace(b"<body>x", b"<body>[BODY]x[TAIL]")
+    assert {stream(injector(), (page[:at], page[at:])) for at in range(len(page))} | {whole(page)} == {
+        expected
+    }
+
+
+def test_a_charset_in_a_title_is_words() -> None:
+    """Ours never lands inside a title that speaks of `<meta charset>`."""
+    page = (
+        b"<head><style>"
+        + b"x" * 750
+        + b"</style><title>About <meta charset=utf-8> tags</title></head><body>x"
+    )
+    assert whole(page, keep_charset=True).startswith(b"<head>[HEAD]<style>")
+
+
+def test_a_late_head_goes_to_the_same_place_in_any_chunks() -> None:
+    """Behind the first 1,024 bytes there is no charset to wait for."""
+    page = (
+        b"<html><!--"
+        + b"c" * 1_500
+        + b"--><head></head><body><p>x<meta name=d content=charset></body></html>"
+    )
+    found = {stream(injector(keep_charset=True), (page[:at], page[at:])) for at in range(0, len(page), 7)}
+    assert found == {whole(page, keep_charset=True)}

@@ -211,3 +211,12 @@ def test_closing_closes_the_store(journal: Journal, store: Flaky) -> None:
     journal.append([effect("r1")])
     journal.close()
     assert store._opened is None
+
+
+def test_a_file_name_says_no_more_than_the_hour(journal: Journal, store: Flaky, tmp_path: Path) -> None:
+    """Who refuses leaves only the hour, in the journal's file names and times too."""
+    store.down = True
+    journal.append([effect("r1")])
+    (path,) = waiting(tmp_path)
+    assert path.stat().st_mtime % 3600 == 0
+    assert int(path.name.partition("-")[0]) == path.stat().st_mtime // 3600

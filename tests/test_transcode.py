@@ -141,3 +141,18 @@ def test_nothing_leaves_before_it_is_decided(cut: int) -> None:
     subject = transcoder()
     assert subject.feed(pack(PAGE, 0)[:cut]) == b""
     assert not subject.decided
+
+
+@pytest.mark.parametrize("padding", [b"\0" * 8, b"x", b"\x1f"])
+def test_what_stands_behind_the_last_member_is_passed_over(padding: bytes) -> None:
+    """Padding behind a complete gzip member loses nothing of the page, in a chunk of its own or not."""
+    body = pack(PAGE)
+    assert gzip.decompress(stream(transcoder(), (body, padding))) == DONE
+    assert gzip.decompress(transcoder().whole(body + padding)) == DONE
+
+
+def test_a_decided_page_that_is_still_held_back_is_not_lost() -> None:
+    """A page whose bytes all wait for a charset when the stream breaks is not swallowed."""
+    page = b"<head><title>t</title></head><p>hello</p>"
+    subject = GzipTranscoder(Injector(lambda _language: SNIPPETS, keep_charset=True))
+    assert b"hello" in gzip.decompress(stream(subject, (pack(page), b"\0" * 8)))

@@ -143,7 +143,7 @@ class _Responder:
                 await self._body(message, self._response)
         elif kind == "http.response.start":
             exchange, given = self._exchange, message.get("headers")
-            if exchange.staged is not None or exchange.site.hooks.nonce is not None:
+            if message["status"] >= 200 and (exchange.staged or exchange.site.hooks.nonce):
                 await self._prepare()
             headers = given if type(given) is list else _listed(given)
             answer = exchange.respond(message["status"], headers)
@@ -169,7 +169,7 @@ class _Responder:
         if exchange.staged is not None and not await _commit(exchange.site, exchange.staged):
             exchange.drop_staged()
         if nonce is not None:
-            exchange.nonce = str(await _settled(nonce(_hook_request(self._scope, exchange))) or "")
+            exchange.use_nonce(await _settled(nonce(_hook_request(self._scope, exchange))))
 
     async def _body(self, message: Message, response: Response) -> None:
         more = message.get("more_body", False)

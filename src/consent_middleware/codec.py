@@ -70,7 +70,7 @@ class ChoiceCodec:
         )
         self._bits = {unit: 1 << i for i, unit in enumerate(catalog.units)}
         self._width = (len(catalog.units) + 7) // 8
-        self.decode = lru_cache(maxsize=8192)(self._decode)
+        self._decoded = lru_cache(maxsize=8192)(self._decode)
 
     def encode(self, choice: Choice) -> str:
         """Return the cookie's value for a choice made under today's catalogue."""
@@ -86,13 +86,14 @@ class ChoiceCodec:
         )
         return self._signer.sign(".".join(fields)).decode()
 
-    def _decode(self, value: bytes) -> Choice | None:
+    def decode(self, value: bytes) -> Choice | None:
         """Return the choice a cookie value holds, or None for whatever cannot be trusted or read.
 
         Never raises. Bounded LRU keyed on the raw value: a visitor's second request costs a look-up.
         """
-        if len(value) > _MAX_BYTES:
-            return None
+        return self._decoded(value) if len(value) <= _MAX_BYTES else None
+
+    def _decode(self, value: bytes) -> Choice | None:
         try:
             match = _LAYOUT.match(self._signer.unsign(value).decode("ascii"))
             return self._read(match) if match else None

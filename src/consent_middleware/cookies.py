@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["cookie_pairs", "deletion", "is_deletion", "pair_name", "set_cookie_name"]
 
 _WHITE = b" \t"
-_LIFETIME = re.compile(rb";[ \t]*(max-age|expires)[ \t]*=([^;]*)", re.IGNORECASE)
+_LIFETIME = re.compile(rb";[ \t]*(max-age|expires)[ \t]*(?:=([^;]*)|(?=;|\Z))", re.IGNORECASE)
 _INTEGER = re.compile(rb"-?\d+\Z")
 _MAX_ATTRIBUTE = 1_024
 _DATE_TOKEN = re.compile(rb"[^\t -/;-@\[-`{-~]+")
@@ -50,7 +50,8 @@ def set_cookie_name(value: bytes) -> str:
 def is_deletion(value: bytes, now: float) -> bool:
     """Return whether a ``Set-Cookie`` header removes its cookie.
 
-    ``Max-Age`` beats ``Expires``, and of each the last valid one counts, as in browsers (COOKIE-1).
+    ``Max-Age`` beats ``Expires`` (COOKIE-1). Browsers differ in what they make of one that is repeated or
+    cannot be read, so a deletion is only what every one of them says is past.
 
     Args:
         value: The header's value.
@@ -59,27 +60,31 @@ def is_deletion(value: bytes, now: float) -> bool:
     attributes = value.partition(b";")[2]
     if not attributes:
         return False
-    max_age, expires = _lifetime(attributes)
-    if max_age is not None:
-        return max_age <= 0
-    return expires is not None and expires <= now
+    ages, dates = _lifetime(attributes)
+    if ages:
+        return all(age is not None and age <= 0 for age in ages)
+    return bool(dates) and all(date is not None and date <= now for date in dates)
 
 
 @lru_cache(maxsize=1024)
-def _lifetime(attributes: bytes) -> tuple[int | None, float | None]:
-    """Return the sign of ``Max-Age`` and the moment of ``Expires``; a site's cookies repeat their attributes."""
-    max_age: int | None = None
-    expires: float | None = None
-    for key, text in _LIFETIME.findall(b";" + attributes):
-        if len(text.strip(_WHITE)) > _MAX_ATTRIBUTE:
-            continue
+def _lifetime(attributes: bytes) -> tuple[tuple[int | None, ...], tuple[float | None, ...]]:
+    """Return every ``Max-Age`` (its sign) and ``Expires``, None for one that cannot be read.
+
+    A site's cookies repeat their attributes, so they are remembered.
+    """
+    ages: list[int | None] = []
+    dates: list[float | None] = []
+    for key, argument in _LIFETIME.findall(b";" + attributes):
+        text = argument.strip(_WHITE)
+        readable = len(text) <= _MAX_ATTRIBUTE
         if key[:1] in b"eE":
-            moment = _http_date(text.strip(_WHITE))
-            expires = expires if moment is None else moment
-        elif _INTEGER.match(text.strip(_WHITE)):
-            # Only the sign matters, and a browser may be sent thousands of digits.
-            max_age = -1 if text.lstrip(_WHITE).startswith(b"-") or not text.strip(b"0 \t") else 1
-    return max_age, expires
+            dates.append(_http_date(text) if readable else None)
+        elif readable and _INTEGER.match(text):
+            # Only the sign matters, and a browser may be sent hundreds of digits.
+            ages.append(-1 if text.startswith(b"-") or not text.strip(b"0") else 1)
+        else:
+            ages.append(None)
+    return tuple(ages), tuple(dates)
 
 
 def _http_date(text: bytes) -> float | None:

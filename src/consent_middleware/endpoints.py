@@ -270,12 +270,13 @@ class Endpoints:
         found = local_path(wanted)
         if found:
             return found
+        home = local_path(request.base + "/") or "/"
         referer = (request.header(b"referer") or b"").decode("latin-1")
         parts = _http_url(referer)
         own = request.base + self._config.site.path + "/"
         if parts and parts[1].lower() == request.host.lower() and not parts[2].startswith(own):
-            return local_path(parts[2] + (f"?{parts[3]}" if parts[3] else "")) or request.base + "/"
-        return request.base + "/"
+            return local_path(parts[2] + (f"?{parts[3]}" if parts[3] else "")) or home
+        return home
 
     def _cors(self, request: OwnRequest) -> Headers:
         origin = (request.header(b"origin") or b"").decode("latin-1").lower()

@@ -17,6 +17,7 @@ object that went in; what is done to the others stands in `response`.
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -46,6 +47,7 @@ __all__ = ["Exchange"]
 _FRAMES = frozenset({b"iframe", b"frame", b"embed", b"object", b"fencedframe"})
 _HTML = (b"text/html", b"application/xhtml+xml")
 _NO_GZIP = re.compile(rb"gzip\s*;\s*q\s*=\s*0(?:\.0*)?\s*(?:,|\Z)")
+_NONCE = re.compile(r"[A-Za-z0-9+/_=-]{1,256}\Z")
 _PORT = re.compile(r":\d+\Z")
 
 
@@ -155,6 +157,15 @@ class Exchange:
             secure=self.secure,
             now=self.now,
         )
+
+    def use_nonce(self, nonce: object) -> None:
+        """Take the `nonce` hook's word; what is no nonce is left out, since it goes into the page."""
+        text = str(nonce or "")
+        if text and not _NONCE.match(text):
+            words = "the nonce hook returned something that is no nonce; it was left out."
+            self.site.reporter.once(logging.ERROR, ("nonce",), words)
+            text = ""
+        self.nonce = text
 
     def drop_staged(self) -> None:
         """Forget the server-side choice: it grants something and could not be made durable."""
@@ -277,6 +288,8 @@ class Exchange:
             The headers to send now, the very object that came in where nothing is done to them; or a
             `Response`, whose headers wait for its body to be fed to it.
         """
+        if status < 200:  # the answer proper is still to come
+            return self.filter_set_cookies(headers)
         self._started = True
         content_type = b""
         cookies = False
@@ -284,7 +297,7 @@ class Exchange:
             lowered = name.lower()
             if lowered == b"content-type":
                 content_type = value
-            elif lowered == b"set-cookie":
+            elif lowered.strip() == b"set-cookie":
                 cookies = True
         html = content_type.lower().startswith(_HTML)
         sent = self.filter_set_cookies(headers) if cookies else headers
@@ -304,7 +317,7 @@ class Exchange:
         site, rules, now, login = self.site, self.visitor.cookies, self.now, is_login(self.path)
         kept: Headers = []
         for header in headers:
-            if header[0].lower() == b"set-cookie":
+            if header[0].strip().lower() == b"set-cookie":
                 verdict = rules.set_cookie(header[1], now)
                 if verdict is not Verdict.PASS:
                     if site.reporter.is_news(header[1], login=login):

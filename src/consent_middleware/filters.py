@@ -10,6 +10,7 @@ site says so. A `Set-Cookie` that deletes always passes.
 from __future__ import annotations
 
 import ipaddress
+import re
 from enum import Enum
 from functools import lru_cache
 from itertools import accumulate
@@ -28,6 +29,12 @@ __all__ = ["CookieFilter", "Verdict", "expire", "parent_domains", "path_variants
 _EXPIRY_BUDGET = 3_000
 _LINE = len("set-cookie: \r\n")
 _MAX_PATHS = 6
+_MAX_PATH = 256
+_MAX_HOST = 253
+_MAX_DOMAINS = 5
+_MAX_NAME = 256
+_HOST = re.compile(r"[a-z0-9_-]+(?:\.[a-z0-9_-]+)+\Z", re.ASCII)
+_BREAKS = re.compile(rb"[\r\n\0]")
 
 
 class Verdict(Enum):
@@ -65,7 +72,7 @@ class CookieFilter:
         self._own = own_names
         self.verdict = lru_cache(maxsize=2048)(self._verdict)
         self._written = lru_cache(maxsize=2048)(lambda head: self._verdict(pair_name(head)))
-        self.hides = lru_cache(maxsize=2048)(self._hides)
+        self._hidden = lru_cache(maxsize=2048)(self._hides)
 
     def _verdict(self, name: str) -> Verdict:
         """Return what happens to the creation of a cookie of this name."""
@@ -73,6 +80,10 @@ class CookieFilter:
         if not owners:
             return self._unknown
         return Verdict.PASS if self._allowed(owners) else Verdict.HOLD_DECLARED
+
+    def hides(self, name: str) -> bool:
+        """Return whether the app must not see a request cookie of this name; long ones are not remembered."""
+        return self._hidden(name) if len(name) <= _MAX_NAME else self._hides(name)
 
     def _hides(self, name: str) -> bool:
         """Return whether the app must not see a request cookie of this name."""
@@ -85,7 +96,9 @@ class CookieFilter:
         return not self._granted.isdisjoint(owners)
 
     def set_cookie(self, value: bytes, now: float) -> Verdict:
-        """Return what happens to one `Set-Cookie` header value; deletions pass."""
+        """Return what happens to one `Set-Cookie` header value; deletions pass, what could be two headers never."""
+        if _BREAKS.search(value):
+            return Verdict.HOLD_UNKNOWN
         # Remembered by the bytes up to the first "=", so that the usual cookie is not parsed at all.
         head, equals, _ = value.partition(b"=")
         if head.strip(b" \t") and b";" not in head:
@@ -123,11 +136,15 @@ def parent_domains(host: str) -> tuple[str, ...]:
 
     An address and a single label have none. A public suffix may be among them: browsers ignore those.
     """
-    name = host.lower().rstrip(".")
-    labels = name.split(".")
-    if len(labels) < 2 or _is_address(name):
+    if len(host) > _MAX_HOST:
         return ()
-    return tuple(".".join(labels[i:]) for i in range(len(labels) - 1))
+    name = host.lower().rstrip(".")
+    if not _HOST.match(name) or _is_address(name):
+        return ()
+    labels = name.split(".")
+    suffixes = [".".join(labels[i:]) for i in range(len(labels) - 1)]
+    # Of a very deep host its own name and the widest domains: there trackers set theirs.
+    return (suffixes[0], *suffixes[1:][-_MAX_DOMAINS:])
 
 
 def _is_address(host: str) -> bool:
@@ -147,7 +164,7 @@ def path_variants(path: str) -> tuple[str, ...]:
     steps = path.split("/")[1:]
     for i in range(min(len(steps), _MAX_PATHS)):
         prefix = "/" + "/".join(steps[: i + 1])
-        if not all(" " < c < "\x7f" and c != ";" for c in prefix):
+        if len(prefix) > _MAX_PATH or not all(" " < c < "\x7f" and c != ";" for c in prefix):
             break
         found += [prefix, prefix + "/"] if i + 1 < len(steps) else [prefix]
     return tuple(dict.fromkeys(p for p in found if not p.endswith("//")))

@@ -24,6 +24,7 @@ __all__ = ["Reporter", "is_login", "logger"]
 logger = logging.getLogger("consent_middleware")
 
 _MAX_SEEN = 4_096
+_MAX_HIDDEN = 256
 _LOGIN = re.compile(
     r"(?:^|[/_-])(?:log[-_]?in|sign[-_]?in|auth|oauth2?|sso|sessions?|token|callback)(?:$|[/_.-])",
     re.IGNORECASE,
@@ -46,6 +47,7 @@ class Reporter:
         self._essential = tuple(essential)
         self._seen: set[tuple[str, ...]] = set()
         self._told: set[tuple[bytes, bool]] = set()
+        self._hidden: set[str] = set()
         self._lock = threading.Lock()
 
     @property
@@ -85,7 +87,10 @@ class Reporter:
         """Say that a request cookie was hidden from the app."""
         verb = "would hide" if self._verb.startswith("would") else "hid"
         text = f"{verb} the request cookie {name!r} of {', '.join(owners)} from the app: the visitor has not granted it."
-        self.once(self._level, ("hidden", name), text)
+        # Visitors choose these names, so they fill a memory of their own.
+        if name not in self._hidden and len(self._hidden) < _MAX_HIDDEN:
+            self._hidden.add(name)
+            self.once(self._level, ("hidden", name), text)
 
     def _how_to_declare(self, name: str) -> str:
         """Return the lines of consent.toml that declare a cookie, fit to paste."""

@@ -105,6 +105,7 @@ class Response:
     headers: Headers | None = None
     _page: Page | None = None
     _kind: PageKind | None = None
+    _is_closed = False
 
     def __init__(
         self, exchange: Exchange, status: int, headers: Headers, content_type: bytes, *, sets_cookie: bool
@@ -123,6 +124,8 @@ class Response:
             self._kind = reading.kind
             self._hold()
             return
+        # A page that this requester gets without our markup must not become everyone's copy.
+        self._personal = self._personal or (self._shared and self._is_closed)
         if exchange.unsuffixed and status == 304:
             # What a 304 says replaces what the browser has stored with the page, so it says the same.
             self._pending = self._tagged(list(reading.kept))
@@ -152,6 +155,7 @@ class Response:
     def abandon(self) -> Headers:
         """Stop rewriting before the first byte (WSGI `write()`); return the headers that go then."""
         self._page = self._kind = None
+        self._personal = self._personal or self._shared
         self.headers = self.plain()
         return self.headers
 
@@ -208,6 +212,7 @@ class Response:
             "compressing middleware outside of ConsentMiddleware, or let it compress with gzip."
         )
         site.reporter.once(logging.WARNING, ("encoding",), text)
+        self._is_closed = True
         return False
 
     # -- a document

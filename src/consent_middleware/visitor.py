@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from consent_middleware.cookies import deletion
 from consent_middleware.filters import CookieFilter
 from consent_middleware.policy import Choice, Decision, Rules, decide
-from consent_middleware.signals import Signals, read_signals
+from consent_middleware.signals import NO_SIGNALS, Signals, read_signals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -123,7 +123,7 @@ class Visitors:
             for secure in (False, True)
         }
         self._look = lru_cache(maxsize=4096)(self._seen)
-        self._nobody = self._seen(None, None, None, False)  # noqa: FBT003 - as `_seen`
+        self._nobody = self._seen(None, NO_SIGNALS, False)  # noqa: FBT003 - as `_seen`
 
     def see(
         self, cookie: bytes | None, gpc: bytes | None, dnt: bytes | None, *, secure: bool, now: float
@@ -141,7 +141,7 @@ class Visitors:
             return self._nobody
         # A header that is far too long is read, but not remembered.
         look = self._look if cookie is None or len(cookie) <= _MEMORABLE else self._seen
-        seen = look(cookie, gpc, dnt, secure)
+        seen = look(cookie, read_signals((gpc,) if gpc else (), dnt), secure)
         if seen.visitor.choice is not None and now >= seen.visitor.expires:
             # Of duplicates another one may still be in force.
             choices = self._choices(self._own[secure].findall(cookie or b""))
@@ -154,10 +154,9 @@ class Visitors:
         """Return one ``Cookie`` header as the app may see it; the very same object if nothing is hidden."""
         return visitor.cookies.request(cookie) if self._enforce else visitor.cookies.without_own(cookie)
 
-    def _seen(self, cookie: bytes | None, gpc: bytes | None, dnt: bytes | None, secure: bool) -> Seen:  # noqa: FBT001 - a cache key
+    def _seen(self, cookie: bytes | None, signals: Signals, secure: bool) -> Seen:  # noqa: FBT001 - a cache key
         raw = self._own[secure].findall(cookie) if cookie else []
         choice = _strictest(self._choices(raw))
-        signals = read_signals((gpc,) if gpc else (), dnt)
         # The clock is kept out of what is remembered: `see` looks at the expiry.
         visitor = self.with_choice(choice, signals, choice.at if choice else 0)
         unreadable = choice is None and any(value.startswith(b"v1.") for value in raw)

@@ -237,7 +237,7 @@ class _Responder:
         if exchange.staged is not None and not _commit(self._site, exchange.staged):
             exchange.drop_staged()
         if nonce is not None:
-            exchange.nonce = str(nonce(_hook_request(self._environ, exchange)) or "")
+            exchange.use_nonce(nonce(_hook_request(self._environ, exchange)))
 
 
 class _Body:
@@ -310,7 +310,7 @@ def _read_body(environ: Environ) -> bytes:
     length = environ.get("CONTENT_LENGTH") or ""
     least = 0
     if length.isascii() and length.isdigit():
-        least = wanted = min(int(length), MAX_BODY + 1)
+        least = wanted = min(int(length[:10]), MAX_BODY + 1)  # ten digits say enough
     elif environ.get("wsgi.input_terminated"):
         wanted = MAX_BODY + 1
     else:

@@ -159,7 +159,8 @@
   document.addEventListener("submit", async (event) => {
     const form = /** @type {any} */ (event.target);
     const button = /** @type {any} */ (event.submitter);
-    if (!form.matches("#consent-banner form,#consent-form") || !button?.value) return;
+    // A field named "matches" would hide the form's own method.
+    if (!(form instanceof Element) || !Element.prototype.matches.call(form, "#consent-banner form,#consent-form") || !button?.value) return;
     event.preventDefault();
     if (busy) return;
     busy = true;
@@ -262,7 +263,7 @@
   }
 
   document.addEventListener("click", (event) => {
-    const from = /** @type {any} */ (event.target).closest('[data-consent="preferences"]');
+    const from = event.target instanceof Element && /** @type {any} */ (Element.prototype.closest.call(event.target, '[data-consent="preferences"]'));
     if (!from || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
     show(from);

@@ -204,3 +204,9 @@ def test_a_streamed_gzip_page_flows(serve: Serve) -> None:
     app.on_chunk = taken
     app.visit()
     assert order[:5] == ["in", "out", "in", "one", "in"]
+
+
+def test_a_public_page_that_cannot_be_opened_is_nobody_elses(serve: Serve) -> None:
+    """A copy without our markup must not become everyone's: where br passes, the response is made private."""
+    headers = [HTML, ("Content-Encoding", "br"), ("Cache-Control", "public, max-age=60")]
+    assert serve((200, headers, [b"\x0b\x02"])).visit().get("cache-control") == "private, max-age=60"

@@ -131,3 +131,11 @@ def test_reading_consent_on_a_page_that_is_always_shared_makes_it_private(serve:
 
     response = serve(app, {"site": {"rendering": "shared"}}).visit()
     assert (response.get("cache-control"), response.get("vary")) == ("private", "Sec-GPC, DNT, Cookie")
+
+
+@pytest.mark.parametrize("word", ['a"><script>alert(1)</script>', "\xe9", "a b"])
+def test_what_is_no_nonce_stays_out_of_the_page(serve: Serve, word: str) -> None:
+    """The hook's word goes into an attribute, so only the alphabet of nonces does."""
+    body = serve((200, [HTML], [PAGE]), nonce=lambda _request: word).visit().body
+    assert b"nonce" not in body
+    assert word.encode() not in body

@@ -98,6 +98,7 @@ class Service:
     cookies: tuple[CookieSpec, ...] = ()
 
 
+_MAX_NAME = 256
 _PREFIX = re.compile(r"__(?:secure|host)-", re.IGNORECASE)
 _CHUNK = re.compile(r"(?:[-.]\d{1,3}|C\d{1,2})\Z")
 
@@ -128,10 +129,13 @@ class CookieIndex:
             (re.compile(".*".join(map(re.escape, name.split("*"))) + r"\Z", re.DOTALL), entries[name])
             for name in patterns
         )
-        self.find = lru_cache(maxsize=2048)(self._find)
+        self._found = lru_cache(maxsize=2048)(self._find)
+
+    def find(self, name: str) -> tuple[str, ...]:
+        """Return the owners of ``name``, empty when nobody declares it; long names are not remembered."""
+        return self._found(name) if len(name) <= _MAX_NAME else self._find(name)
 
     def _find(self, name: str) -> tuple[str, ...]:
-        """Return the owners of ``name``; empty when nobody declares it."""
         for candidate in name_forms(name):
             owners = self._lookup(candidate) if candidate else ()
             if owners:

@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, get_args, get_origin
+from urllib.parse import urlsplit
 
 from consent_middleware.catalog import ESSENTIAL, Basis, builtin_services, known_cookie_owners
 from consent_middleware.config.model import DEFAULT_CATEGORIES, SECTIONS, ConsentConfig
@@ -232,8 +233,19 @@ def _store_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
     if scheme is None:
         hint = 'For instance "sqlite:///consent-records.db", "postgresql+psycopg://user@host/name" or "none".'
         yield Fault("records.url", "is not the address of a database.", hint)
+    elif not _has_port(url):
+        yield Fault("records.url", "has a port that is no number.")
     elif (module := _DRIVERS.get(scheme[1])) and find_spec(module) is None:
         yield Fault("records.url", f"{scheme[1]} needs the driver {module}.", f"Run: pip install {module}")
+
+
+def _has_port(url: str) -> bool:
+    """Return whether what stands where the port does is one, or nothing."""
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        return False
+    return True
 
 
 def _version_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:

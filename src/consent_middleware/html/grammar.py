@@ -10,13 +10,12 @@ import re
 from functools import lru_cache
 
 __all__ = [
+    "BEFORE_CHARSET",
     "CHARSET_LIMIT",
     "CLOSE_PREFIX",
     "LEAD",
     "LEAD_SO_FAR",
-    "MEANINGFUL",
     "MEMORABLE",
-    "META_CHARSET",
     "PROLOGUE",
     "RAW_NAMES",
     "TAG",
@@ -48,7 +47,8 @@ RAW_NAMES = rb"script|style|title|textarea|noscript|template|xmp|iframe|noembed|
 _COMMENT = rb"<!--(?:>|->|.*?--!?>)"
 
 TAG = re.compile(rb"<(/?)([a-z][^\t\n\f\r />]*+)" + _REST, re.IGNORECASE | re.DOTALL)
-_GAP = rb"(?:" + _WS + rb"|" + _COMMENT + rb")*+"
+# A "<?xml ...?>" in front is a comment to HTML.
+_GAP = rb"(?:" + _WS + rb"|" + _COMMENT + rb"|<\?[^>]*+>)*+"
 LEAD = re.compile(
     rb"(?:\xef\xbb\xbf)?+"
     + _GAP
@@ -60,7 +60,6 @@ LEAD = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 LEAD_SO_FAR = re.compile(rb"(?:\xef?+\xbb?+\xbf?+)?+" + _WS + rb"*+(?:<.*)?+", re.DOTALL)
-MEANINGFUL = re.compile(rb"<!--|<script", re.IGNORECASE)
 # The usual page, in one match: quotes only right behind ``name=``; anything else goes the careful way.
 # No capturing group stands inside a possessive one: CPython 3.11's re cannot do that.
 _PLAIN = rb"[^>\"'<]*+(?:(?<=[a-z0-9-]=)(?:\"[^\"]*+\"|'[^']*+')[^>\"'<]*+)*+>"
@@ -78,7 +77,20 @@ WHOLE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )  # fmt: skip
 _LANG = re.compile(_WS + rb"lang" + _WS + rb"*=" + _WS + rb"*[\"']?([a-z0-9-]{2,35})", re.IGNORECASE)
-META_CHARSET = re.compile(rb"<meta[\t\n\f\r /][^>]*?charset[^>]*+>", re.IGNORECASE)
+# What stands before an early <meta charset>: comments and raw text are passed over, a script ends the search.
+BEFORE_CHARSET = re.compile(
+    _COMMENT
+    + rb"|<(?:"
+    + rb"|".join(
+        name + _REST + rb".*?</" + name + rb"(?=[\t\n\f\r />])"
+        for name in RAW_NAMES.split(b"|")
+        if name != b"script"
+    )
+    + rb")|(?P<meta><meta[\t\n\f\r /][^>]*?charset[^>]*+>)|<!--|<(?:"
+    + RAW_NAMES
+    + rb")",
+    re.IGNORECASE | re.DOTALL,
+)
 _CLOSE = re.compile(rb"</body", re.IGNORECASE)
 CLOSE_PREFIX = re.compile(rb"<(?:/(?:b(?:o(?:dy?)?)?)?)?\Z", re.IGNORECASE)
 _ENDING = re.compile(

@@ -26,12 +26,11 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, cast
 
 from consent_middleware.html.grammar import (
+    BEFORE_CHARSET,
     CHARSET_LIMIT,
     CLOSE_PREFIX,
     LEAD,
     LEAD_SO_FAR,
-    MEANINGFUL,
-    META_CHARSET,
     PROLOGUE,
     RAW_NAMES,
     TAG,
@@ -128,7 +127,7 @@ class Injector:
             return chunk
         if self._state is _State.MIDDLE:
             return self._middle(chunk)
-        if self._state is _State.LEAD and self._carry and b">" not in chunk and self._fits(chunk):
+        if self._carry and self._until is None and b">" not in chunk and self._fits(chunk):
             self._carry += chunk  # no token ends here: reading again would find nothing new
             return b""
         return self._begin(self._carry + chunk, final=False)
@@ -198,7 +197,8 @@ class Injector:
                 self._refuse()
                 return True
         is_html = tag is not None and match["name"].lower() == b"html"
-        if self._require and doctype is None and not is_html:
+        is_xml = b"<?" in data[: match.start("tag")]
+        if (self._require or is_xml) and doctype is None and not is_html:
             self._refuse()
         elif self._decide(tag if is_html else b"") is None:
             self._state = _State.PASS
@@ -301,13 +301,15 @@ class Injector:
 
     def _behind_charset(self, data: bytes, at: int, *, final: bool) -> int | None:
         """Return where the head snippet goes so that an early <meta charset> stays early; None to wait."""
-        if not self._keep_charset:
+        if not self._keep_charset or self._read + at >= CHARSET_LIMIT:
             return at
         window = data[at : CHARSET_LIMIT - self._read]
         if not final and self._read + len(data) < CHARSET_LIMIT:
             return None
-        meta = META_CHARSET.search(window)
-        if meta is None or MEANINGFUL.search(window, 0, meta.start()):
+        found = BEFORE_CHARSET.finditer(window)
+        # Something that stands open, or a script, ends the search: the guard comes first.
+        meta = next((m for m in found if m["meta"] or m[0] == b"<!--" or m[0][1:].lower() in _RAW), None)
+        if meta is None or not meta["meta"]:
             return at
         pushed = self._read + at + meta.end() + len(self._head)
         return at + meta.end() if pushed > CHARSET_LIMIT else at

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["GzipTranscoder"]
 
 _STEP = 65_536
+_INPUT = 16_384
+_MAGIC = b"\x1f\x8b"
 _GZIP = 31
 _LEVEL = 5
 
@@ -28,7 +30,7 @@ class GzipTranscoder:
     ends there, as it would have ended in the browser.
     """
 
-    __slots__ = ("_broken", "_deflate", "_inflate", "_injector", "_raw", "_started")
+    __slots__ = ("_broken", "_deflate", "_ended", "_inflate", "_injector", "_raw", "_started")
 
     def __init__(self, injector: Injector) -> None:
         self._injector = injector
@@ -36,7 +38,7 @@ class GzipTranscoder:
         self._deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
         self._raw: list[bytes] = []
         self._started = False
-        self._broken = False
+        self._broken = self._ended = False
 
     @property
     def decided(self) -> bool:
@@ -82,24 +84,32 @@ class GzipTranscoder:
                 out.append(self._deflate.compress(plain))
         if not self.decided:
             return b""
-        raw, self._raw = self._raw, []
         if self.untouched:
+            raw, self._raw = self._raw, []
             return b"".join(raw)
+        if self._started:
+            self._raw = []
         if flush and out:  # lets the browser paint what the app has sent, as it could before
             out.append(self._deflate.flush(zlib.Z_SYNC_FLUSH))
         return b"".join(out)
 
     def _open(self, chunk: bytes) -> Iterator[bytes]:
         """Yield what a chunk unfolds to, 64 KB at a time; gzip allows several members in a row."""
-        while chunk and not self._broken:
+        for start in range(0, len(chunk), _INPUT):  # what is left of a long input is copied each step
+            yield from self._unfold(chunk[start : start + _INPUT])
+
+    def _unfold(self, data: bytes) -> Iterator[bytes]:
+        while data and not self._broken and not self._ended:
+            if self._inflate.eof:
+                if not data.startswith(_MAGIC[: len(data)]):
+                    self._ended = True  # padding behind the last member: not ours to judge
+                    return
+                self._inflate = zlib.decompressobj(_GZIP)
             try:
-                piece = self._inflate.decompress(chunk, _STEP)
+                piece = self._inflate.decompress(data, _STEP)
             except zlib.error:
                 self._broken = True
                 return
             if piece:
                 yield piece
-            chunk = self._inflate.unconsumed_tail
-            if self._inflate.eof:
-                chunk = self._inflate.unused_data
-                self._inflate = zlib.decompressobj(_GZIP)
+            data = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail

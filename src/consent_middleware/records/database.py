@@ -74,7 +74,12 @@ class Database:
     def __init__(self, url: str) -> None:
         try:
             self._engine = _open(url)
-        except (SQLAlchemyError, OSError, ImportError) as error:  # the driver may not be installed
+        except (
+            SQLAlchemyError,
+            OSError,
+            ImportError,
+            ValueError,
+        ) as error:  # the driver may not be installed
             raise _store_error(error) from error
 
     def append(self, effects: Sequence[AppendRecord]) -> None:

@@ -8,6 +8,7 @@ first. Replaying twice, or in two workers at once, writes once: a record id is u
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import logging
 import os
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Journal"]
 
+_counter = itertools.count()
 _log = logging.getLogger("consent_middleware")
 
 
@@ -64,7 +66,9 @@ class Journal:
         entries = [
             {"record": e.record.to_dict(), "notice": [e.notice.language, e.notice.text]} for e in effects
         ]
-        path = self._folder / f"{time.time_ns():020d}-{secrets.token_hex(4)}.json"
+        # The hour, as in the records of those who refuse: a file's name must not say more.
+        hour = int(time.time()) // 3600
+        path = self._folder / f"{hour:08d}-{next(_counter):08d}-{secrets.token_hex(4)}.json"
         aside = path.with_suffix(".part")
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -72,6 +76,7 @@ class Journal:
                 json.dump(entries, file)
                 file.flush()
                 os.fsync(file.fileno())
+            os.utime(aside, (hour * 3600, hour * 3600))
             aside.rename(path)
             _sync_folder(self._folder)
         except OSError as error:
@@ -82,7 +87,7 @@ class Journal:
         """Replay what waits; once a process, and again after each failure of its own."""
         if self._checked == os.getpid():
             return
-        with contextlib.suppress(StoreError):
+        with contextlib.suppress(StoreError, OSError):  # they wait on
             self.replay()
             self._checked = os.getpid()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,6 +51,9 @@ class SqlStore:
         self._lock = threading.Lock()
         self._opened: tuple[int, Database] | None = None
         self._parents: list[Database] = []
+        if hasattr(os, "register_at_fork"):  # a lock that another thread held would never be let go
+            store = ref(self)
+            os.register_at_fork(after_in_child=lambda: _renew(store()))
 
     def append(self, effects: Sequence[AppendRecord]) -> None:
         """Make records durable, all in one transaction. Returns only once they are.
@@ -76,6 +80,10 @@ class SqlStore:
                 self._opened[1].close()
             self._opened = None
 
+    def renew_lock(self) -> None:
+        """Start with a fresh lock, in a child process."""
+        self._lock = threading.Lock()
+
     def _database(self) -> Database:
         with self._lock:
             if self._opened is None or self._opened[0] != os.getpid():
@@ -86,3 +94,9 @@ class SqlStore:
                     self._parents.append(self._opened[1])
                 self._opened = (os.getpid(), Database(self._url))
             return self._opened[1]
+
+
+def _renew(store: SqlStore | None) -> None:
+    """Give a forked child's store a lock of its own."""
+    if store is not None:
+        store.renew_lock()
