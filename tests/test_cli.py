@@ -9,11 +9,14 @@ import pytest
 from click.testing import CliRunner
 
 from consent_middleware import __version__
+from consent_middleware.catalog import builtin_services
 from consent_middleware.cli import main
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
+    import click
     from click.testing import Result
 
 SOUND = """
@@ -57,7 +60,7 @@ def test_a_sound_declaration(declared: Path) -> None:
     found = run("check", "--config", str(declared))
     assert found.exit_code == 0
     assert found.output.splitlines()[0] == "Example Shop: 2 services, mode enforce, regime opt-in."
-    assert re.search(r"^  analytics +google-analytics: \d+ cookies, \d+ hosts$", found.output, re.MULTILINE)
+    assert re.search(r"^  analytics +google-analytics: cookies \d+, hosts \d+$", found.output, re.MULTILINE)
 
 
 def test_a_sound_declaration_in_the_current_folder(declared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +78,43 @@ def test_checking_writes_nothing(declared: Path) -> None:
 def test_report_mode_says_how_to_go_on(declared: Path) -> None:
     """In mode `report` the next step is named."""
     declared.write_text(SOUND.replace("[controller]", 'mode = "report"\n[controller]'), "utf-8")
-    assert 'set [site] mode = "enforce"' in run("check", "--config", str(declared)).output
+    last = run("check", "--config", str(declared)).output.splitlines()[-1]
+    assert last == 'No cookie is held back yet. When the log is quiet, set [site] mode = "enforce".'
+
+
+def test_the_catalogue_is_listed() -> None:
+    """A line for every built-in service, beginning with the id that `use` takes."""
+    found = run("catalog")
+    assert found.exit_code == 0
+    assert [line.split()[0] for line in found.stdout.splitlines()] == list(builtin_services())
+
+
+@pytest.mark.parametrize("word", ["google", "GOOGLE", "Google LLC"])
+def test_the_catalogue_is_searched(word: str) -> None:
+    """A word is looked for in ids, names and providers, whatever its case."""
+    found = run("catalog", word)
+    expected = [
+        service.id
+        for service in builtin_services().values()
+        if any(word.lower() in text.lower() for text in (service.id, service.name, service.provider))
+    ]
+    assert found.exit_code == 0
+    assert "google-analytics" in expected
+    assert [line.split()[0] for line in found.stdout.splitlines()] == expected
+
+
+def test_a_line_of_the_catalogue_says_category_and_name() -> None:
+    """Beside the id stands what a site owner chooses by."""
+    (line,) = run("catalog", "meta-pixel").stdout.splitlines()
+    assert re.split(r" {2,}", line) == ["meta-pixel", "marketing", builtin_services()["meta-pixel"].name]
+
+
+def test_a_word_that_is_nowhere_in_the_catalogue_is_exit_code_1() -> None:
+    """Nothing found: nothing on standard output, and standard error says what to do instead."""
+    found = run("catalog", "zzzzzz")
+    assert (found.exit_code, found.stdout) == (1, "")
+    assert "'zzzzzz'" in found.stderr
+    assert "[[services]]" in found.stderr
 
 
 def test_a_fault_is_exit_code_1(declared: Path) -> None:
@@ -105,8 +144,40 @@ def test_a_broken_template_is_found(declared: Path) -> None:
     assert "there is no folder" in found.stderr
 
 
+def every_command(command: click.Command = main, path: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """Yield the words that call each command and group."""
+    yield path
+    for name, child in getattr(command, "commands", {}).items():
+        yield from every_command(child, (*path, name))
+
+
+@pytest.mark.parametrize("words", list(every_command()), ids=" ".join)
+def test_no_help_shows_a_mark_of_its_source(words: tuple[str, ...]) -> None:
+    """What keeps the lines of an example apart is not shown, as text or as a control character."""
+    found = run(*words, "--help")
+    assert found.exit_code == 0
+    assert "\\b" not in found.output
+    assert "\b" not in found.output
+
+
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["-h"], ["keys", "-h"], ["keys", "new", "-h"], ["check", "-h"]]
+    ("words", "line"),
+    [
+        ((), "    consent-middleware keys new          print a new secret key"),
+        ((), "    consent-middleware check             check consent.toml in this folder"),
+        (("keys", "new"), '    export CONSENT_SECRET_KEY="$(consent-middleware keys new)"'),
+        (("check",), "    consent-middleware check --config site/consent.toml"),
+        (("catalog",), "    consent-middleware catalog google"),
+    ],
+)
+def test_an_example_is_a_line_of_its_own(words: tuple[str, ...], line: str) -> None:
+    """An example in the help can be copied as it stands."""
+    assert line in run(*words, "--help").output.splitlines()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["-h"], ["keys", "-h"], ["keys", "new", "-h"], ["check", "-h"], ["catalog", "-h"]],
 )
 def test_every_command_explains_itself(arguments: list[str]) -> None:
     """Help is there at every level, in the short form too."""

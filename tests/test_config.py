@@ -63,7 +63,17 @@ BAD: list[tuple[str, dict[str, Any], str, list[str]]] = [
     ("language", {"site": {"languages": ["xx"]}}, "site.languages[0]", ["no texts in 'xx'", "Available: "]),
     ("no language", {"site": {"languages": []}}, "site.languages", ["is empty", '["en"]']),
     ("unknown service", {"use": ["google-analytic"]}, "use[0]", ["'google-analytics'?"]),
-    ("unknown service, none near", {"use": ["zzzzzz"]}, "use[0]", ["Declare it in [[services]] instead."]),
+    (
+        "unknown service, none near",
+        {"use": ["zzzzzz"]},
+        "use[0]",
+        ["`consent-middleware catalog`", "declare it in [[services]]"],
+    ),
+    ("unknown service, initials", {"use": ["ga"]}, "use[0]", ["Did you mean 'google-ads' or 'google-analytics'?"]),
+    ("empty site name", {"site": {"name": ""}}, "site.name", ["is empty"]),
+    ("blank site name", {"site": {"name": " \t"}}, "site.name", ["is empty"]),
+    ("empty controller", {"controller": {"name": ""}}, "controller.name", ["is empty"]),
+    ("empty contact", {"controller": {"contact": ""}}, "controller.contact", ["is empty"]),
     ("service id", {"services": [stats(id="My Stats")]}, "services[0].id", ["lower-case letters"]),
     ("category typo", {"services": [stats(category="analitics")]}, "services[0].category", ["'analytics'?"]),
     ("category unknown", {"services": [stats(category="zz")]}, "services[0].category", ["Known: essential, "]),
@@ -123,6 +133,14 @@ BAD: list[tuple[str, dict[str, Any], str, list[str]]] = [
     ("reload not yet", {"site": {"reload_on_change": True}}, "site.reload_on_change", ["not available"]),
     ("tk not yet", {"signals": {"tk": True}}, "signals.tk", ["not available"]),
     ("csp not yet", {"csp": {"mode": "enforce"}}, "csp.mode", ["Leave it at 'off'."]),
+    ("csp hosts not yet", {"csp": {"allow": ["a.example"]}}, "csp.allow", ["not available in this version yet"]),
+    (
+        "region headers not yet",
+        {"site": {"region_headers": ["CF-IPCountry"]}},
+        "site.region_headers",
+        ["not available in this version yet"],
+    ),
+    ("store that is no address", {"records": {"url": "foo"}}, "records.url", ["is not the address of a database."]),
     ("addresses not yet", {"records": {"ip": "hash"}}, "records.ip", ["not available"]),
     ("user agents not yet", {"records": {"user_agent": "hash"}}, "records.user_agent", ["not available"]),
     (
@@ -211,6 +229,71 @@ def test_the_stores_password_is_never_shown(url: object) -> None:
     found = faults(declaration(records={"url": url}))
     assert {fault.path for fault in found} == {"records.url"}
     assert "hunter2" not in str(found)
+
+
+@pytest.mark.parametrize("url", ["hunter2", "u:hunter2@db/x", "postgresql:hunter2@db", "://u:hunter2@db/x"])
+def test_what_is_no_address_of_a_database_is_not_repeated(url: str) -> None:
+    """A `records.url` that is no URL may still hold a password."""
+    (found,) = faults(declaration(records={"url": url}))
+    assert (found.path, found.problem) == ("records.url", "is not the address of a database.")
+    assert "hunter2" not in str(found)
+
+
+def test_a_port_that_is_no_number_is_not_repeated() -> None:
+    """A URL whose port cannot be read is a fault without its value."""
+    (found,) = faults(declaration(records={"url": "sqlite://u:p@db:hunter2/x"}))
+    assert found.path == "records.url"
+    assert "port" in found.problem
+    assert "hunter2" not in str(found)
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, *modules: str) -> None:
+    """Make these database drivers the only ones that are installed."""
+
+    def find_spec(name: str) -> object:
+        return name if name in modules else None
+
+    monkeypatch.setattr("consent_middleware.config.faults.find_spec", find_spec)
+
+
+DRIVERS = pytest.mark.parametrize(
+    ("scheme", "driver"),
+    [
+        ("postgresql", "psycopg2"),
+        ("postgresql+psycopg", "psycopg"),
+        ("postgresql+psycopg2", "psycopg2"),
+        ("mysql+pymysql", "pymysql"),
+    ],
+)
+
+
+@DRIVERS
+def test_a_driver_that_is_not_installed_is_named(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, driver: str
+) -> None:
+    """A store whose driver is missing is found at the start, with what to install and without the password."""
+    installed(monkeypatch)
+    (found,) = faults(declaration(records={"url": f"{scheme}://u:hunter2@db/x"}))
+    assert found.path == "records.url"
+    assert f"needs the driver {driver}." in found.problem
+    assert found.hint.startswith("Run: pip install ")
+    assert "hunter2" not in str(found)
+
+
+@DRIVERS
+def test_a_driver_that_is_installed_is_no_fault(
+    monkeypatch: pytest.MonkeyPatch, scheme: str, driver: str
+) -> None:
+    """With its driver a store's URL is taken as it is."""
+    installed(monkeypatch, driver)
+    url = f"{scheme}://u:p@db/x"
+    assert make_config(records={"url": url}).records.url == url
+
+
+def test_a_store_given_by_the_environment_is_checked_too() -> None:
+    """A `CONSENT_RECORDS_URL` that is no URL is a fault like one in the file."""
+    (found,) = faults(declaration(), {"CONSENT_RECORDS_URL": "foo"})
+    assert (found.path, found.problem) == ("records.url", "is not the address of a database.")
 
 
 def test_use_below_a_section_says_where_it_belongs(tmp_path: Path) -> None:
@@ -396,13 +479,35 @@ def test_the_example_for_a_missing_file_is_valid(tmp_path: Path) -> None:
     assert load_config(path, {}).controller.name == "Example GmbH"
 
 
-@pytest.mark.parametrize("content", [b"[site\n", b'[site]\nname = "\xff"\n'])
-def test_a_file_that_is_no_toml(tmp_path: Path, content: bytes) -> None:
-    """Broken TOML and broken UTF-8 are one fault, not a traceback."""
+def test_a_file_that_is_no_toml(tmp_path: Path) -> None:
+    """Broken TOML is one fault, not a traceback."""
+    path = tmp_path / "consent.toml"
+    path.write_bytes(b"[site\n")
+    (found,) = faults(path)
+    assert found.problem.startswith("the file is not valid TOML: ")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'[site]\nname = "\xff"\n',
+        MINIMAL.encode("utf-16"),
+        MINIMAL.replace("Shop", "Caf\xe9").encode("latin-1"),
+    ],
+)
+def test_a_file_that_is_not_utf_8(tmp_path: Path, content: bytes) -> None:
+    """Another encoding is one fault, which says how to save the file."""
     path = tmp_path / "consent.toml"
     path.write_bytes(content)
     (found,) = faults(path)
-    assert found.problem.startswith("the file is not valid TOML: ")
+    assert (found.problem, found.hint) == ("the file is not UTF-8.", "Save it as UTF-8.")
+
+
+def test_a_file_with_a_byte_order_mark(tmp_path: Path) -> None:
+    """What an editor may put before UTF-8 is no part of the declaration."""
+    path = tmp_path / "consent.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + MINIMAL.encode())
+    assert load_config(path, {}).site.name == "Example Shop"
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
@@ -416,8 +521,8 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 
 def test_environment_overrides_the_store() -> None:
     """`CONSENT_RECORDS_URL` beats the file, so that no password stands in it."""
-    config = load_config(declaration(), {"CONSENT_RECORDS_URL": "postgresql+psycopg://u:p@db/x"})
-    assert config.records.url == "postgresql+psycopg://u:p@db/x"
+    config = load_config(declaration(), {"CONSENT_RECORDS_URL": "sqlite:////var/lib/shop/elsewhere.db"})
+    assert config.records.url == "sqlite:////var/lib/shop/elsewhere.db"
 
 
 def test_environment_overrides_the_mode() -> None:
@@ -476,6 +581,15 @@ def test_no_secret_key_shows_the_command(given: str | list[str] | None) -> None:
     """Without a key the error shows the command which makes one."""
     with pytest.raises(ConfigError, match="consent-middleware keys new"):
         load_secret_keys(given, {})
+
+
+@pytest.mark.parametrize("given", [12345, b"hunter2", [1], [b"hunter2"], ["sound", None], object()])
+def test_a_secret_key_of_a_wrong_type(given: Any) -> None:
+    """What is neither a text nor a list of texts is a fault, and its value is not repeated."""
+    with pytest.raises(ConfigError) as caught:
+        load_secret_keys(given, {})
+    (found,) = caught.value.faults
+    assert (found.path, found.problem) == ("secret_key", "is neither a text nor a list of texts.")
 
 
 def test_secret_key_from_the_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from consent_middleware.choices import Answer, Method
 from consent_middleware.errors import ConfigError, StoreError
+from consent_middleware.filters import Verdict
 from consent_middleware.policy import DntScope, WhenOn
 from consent_middleware.records import Journal, NullStore, SqlStore
 from consent_middleware.site import Site, store_failure
@@ -92,13 +93,14 @@ def test_settings_reach_the_decision() -> None:
     [
         ({"cookies": {"unknown": "allow"}}, "cookies that nobody declares are set without consent"),
         ({"records": {"url": "none"}}, "no proof of consent is kept"),
-        ({"site": {"mode": "report"}}, "nothing is held back"),
+        ({"site": {"mode": "report"}}, '[site] mode = "report": no cookie is held back.'),
     ],
 )
 def test_risky_settings_warn(sections: dict[str, Any], words: str, caplog: pytest.LogCaptureFixture) -> None:
     """What weakens the promise is said at the start."""
     site(**sections)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
+    assert caplog.messages[0].startswith("consent_middleware: [")
     assert words in caplog.text
 
 
@@ -108,11 +110,42 @@ def test_a_sound_site_warns_of_nothing(caplog: pytest.LogCaptureFixture) -> None
     assert caplog.records == []
 
 
-def test_a_short_key_warns_without_showing_it(caplog: pytest.LogCaptureFixture) -> None:
-    """A key that can be guessed is told of, never repeated."""
-    Site(make_config(), "hunter2")
-    assert "shorter than 16 characters" in caplog.text
-    assert "hunter2" not in caplog.text
+GUESSED = "consent_middleware: a secret key can be guessed; make one: consent-middleware keys new"
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "hunter2",
+        "hunter2-15chars",
+        "change-me-hunter2-and-more-of-it",
+        [SECRET, "hunter2"],
+        ["hunter2", SECRET],
+    ],
+)
+def test_a_key_that_can_be_guessed_warns_without_showing_it(
+    caplog: pytest.LogCaptureFixture, keys: str | list[str]
+) -> None:
+    """A key that is short or an example's is told of once, never repeated."""
+    Site(make_config(), keys)
+    assert caplog.messages == [GUESSED]
+
+
+@pytest.mark.parametrize("key", ["hunter2-16-chars", "please-change-me-later"])
+def test_a_key_of_sixteen_characters_warns_of_nothing(caplog: pytest.LogCaptureFixture, key: str) -> None:
+    """Only what is short or begins like the example is taken for a key that can be guessed."""
+    Site(make_config(), key)
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize("mode", ["enforce", "report"])
+def test_the_lines_to_paste_hold_what_the_site_has(caplog: pytest.LogCaptureFixture, mode: str) -> None:
+    """The reporter knows the site's own `use` and `essential`, so a pasted line loses nothing."""
+    found = site(use=["youtube"], cookies={"essential": ["basket"]}, site={"mode": mode})
+    for name in ("foo", "_fbp"):
+        found.reporter.held_cookie(name, Verdict.HOLD_UNKNOWN, (), login=False)
+    assert '\nessential = ["basket", "foo"]\n' in caplog.text
+    assert '\nuse = ["youtube", "meta-pixel"]' in caplog.text
 
 
 def test_no_key_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,4 +172,4 @@ def test_records_are_appended_to_the_store(tmp_path: Path) -> None:
 def test_a_failed_record_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """The log says that a record was lost, in the store's words."""
     store_failure(StoreError("the store is away"))
-    assert "a choice could not be recorded: the store is away" in caplog.text
+    assert caplog.messages == ["consent_middleware: a choice could not be recorded: the store is away"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
+import flask
 import pytest
 
 from consent_middleware.asgi import ConsentMiddleware
@@ -475,8 +476,16 @@ def test_concurrent_choices_are_each_recorded(declaration: Any, loop: str) -> No
 def test_a_middleware_round_itself_is_an_error(declaration: Any) -> None:
     """Wrapping twice is a mistake, found at construction."""
     inner = ConsentMiddleware(Bench(declaration).app, declaration(), SECRET)
-    with pytest.raises(ConfigError, match="wrapped already"):
+    with pytest.raises(ConfigError, match="wrapped already") as caught:
         ConsentMiddleware(inner, declaration(), SECRET)
+    assert caught.value.faults[0].hint == "Add the middleware once, or wrap the app once, not both."
+
+
+@pytest.mark.parametrize("app", [flask.Flask("shop"), None], ids=["flask", "none"])
+def test_what_is_no_asgi_app_is_an_error(declaration: Any, app: Any) -> None:
+    """A WSGI framework's app, or none at all, is found at construction, with the place of the other adapter."""
+    with pytest.raises(ConfigError, match=r"consent_middleware\.wsgi"):
+        ConsentMiddleware(app, declaration(), SECRET)
 
 
 def test_a_mounted_inner_instance_defers(declaration: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -145,6 +146,18 @@ def test_report_mode_holds_nothing_back_and_says_what_it_would(
     assert sum("would hold back" in message for message in log.messages) == 2
 
 
+def test_report_mode_is_heard_at_the_default_level(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    """In mode `report` declared cookies, set and sent, are warnings: no logging needs to be set up to see them."""
+    app = serve((200, [TEXT, ("Set-Cookie", GA)], [b"ok"]), _REPORT)
+    caplog.clear()
+    caplog.set_level(logging.WARNING, "consent_middleware")
+    app.get(headers={"cookie": "__Host-consent=x; _fbp=1"})
+    assert {record.levelno for record in caplog.records} == {logging.WARNING}
+    found = "\n".join(sorted(caplog.messages))
+    assert "would hide the request cookie '_fbp' of meta-pixel" in found
+    assert "would hold back Set-Cookie '_ga' of google-analytics" in found
+
+
 def test_report_mode_expires_nothing(serve: Serve) -> None:
     """In mode `report` a refusal deletes no cookie."""
     app = serve((200, [HTML], [b"<!doctype html><body>Hi</body>"]), _REPORT)
@@ -154,13 +167,16 @@ def test_report_mode_expires_nothing(serve: Serve) -> None:
 def test_an_undeclared_cookie_is_warned_about_once_with_the_line_to_paste(
     serve: Serve, log: pytest.LogCaptureFixture
 ) -> None:
-    """One warning a name, and it holds the line that declares the cookie."""
+    """One warning a name, and it holds the line that declares the cookie beside those the site has."""
     app = serve((200, [TEXT, ("Set-Cookie", "wishlist=42; Path=/")], [b"ok"]))
     for _ in range(3):
         app.get()
     (warning,) = [record for record in log.records if "wishlist" in record.getMessage()]
     assert warning.levelno == logging.WARNING
-    assert '[cookies] essential = ["wishlist"]' in warning.getMessage()
+    lines = warning.getMessage().splitlines()
+    (line,) = [line for line in lines if line.startswith("essential = ")]
+    assert tomllib.loads(line) == {"essential": ["basket", "wishlist"]}
+    assert lines[lines.index(line) - 1].endswith("below [cookies]:")
 
 
 def test_a_known_tracker_is_warned_about_with_its_service(
@@ -168,7 +184,8 @@ def test_a_known_tracker_is_warned_about_with_its_service(
 ) -> None:
     """For a cookie the catalogue knows, the line to paste names its service."""
     serve((200, [TEXT, ("Set-Cookie", "_hjSessionUser_1=1")], [b"ok"])).get()
-    assert 'use = ["hotjar"]' in log.text
+    (line,) = [line for line in log.messages[0].splitlines() if line.startswith("use = ")]
+    assert tomllib.loads(line) == {"use": ["google-analytics", "meta-pixel", "hotjar"]}
 
 
 def test_the_log_never_holds_a_value(serve: Serve, log: pytest.LogCaptureFixture) -> None:
@@ -185,6 +202,17 @@ def test_a_held_cookie_on_a_login_is_an_error(serve: Serve, log: pytest.LogCaptu
     serve((302, [TEXT, ("Location", "/"), ("Set-Cookie", "mysite_sid=1")], [b""])).request("POST", path)
     (record,) = [record for record in log.records if record.levelno == logging.ERROR]
     assert "mysite_sid" in record.getMessage()
+
+
+def test_a_cookie_first_held_elsewhere_is_still_an_error_on_a_login(
+    serve: Serve, log: pytest.LogCaptureFixture
+) -> None:
+    """The warning about a name never stands in for the error that visitors may not get in; each is told once."""
+    app = serve((200, [TEXT, ("Set-Cookie", "mysite_sid=1")], [b"ok"]))
+    for path in ("/", "/login", "/", "/login"):
+        app.get(path)
+    found = [record.levelno for record in log.records if "mysite_sid" in record.getMessage()]
+    assert found == [logging.WARNING, logging.ERROR]
 
 
 def test_a_held_tracker_on_a_login_is_no_error(serve: Serve, log: pytest.LogCaptureFixture) -> None:

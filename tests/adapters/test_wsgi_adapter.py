@@ -10,6 +10,7 @@ from wsgiref.util import FileWrapper, setup_testing_defaults
 from wsgiref.validate import validator
 
 import pytest
+from fastapi import FastAPI
 
 from consent_middleware.errors import ConfigError
 from consent_middleware.wsgi import ConsentMiddleware
@@ -423,8 +424,20 @@ def test_a_coroutine_function_is_no_hook_here(wrap: Any, name: str) -> None:
 
 def test_a_middleware_round_itself_is_an_error(wrap: Any) -> None:
     """Wrapping twice is a mistake, found at construction."""
-    with pytest.raises(ConfigError, match="wrapped already"):
+    with pytest.raises(ConfigError, match="wrapped already") as caught:
         wrap(wrap(sending([b"x"], TEXT)))
+    assert caught.value.faults[0].hint == "Add the middleware once, or wrap the app once, not both."
+
+
+async def asgi_app(_scope: Any, _receive: Any, _send: Any) -> None:
+    """Do nothing, in the way of ASGI."""
+
+
+@pytest.mark.parametrize("app", [FastAPI(), asgi_app, None], ids=["fastapi", "function", "none"])
+def test_what_is_no_wsgi_app_is_an_error(wrap: Any, app: Any) -> None:
+    """An ASGI app, or none at all, is found at construction, with the place of the other adapter."""
+    with pytest.raises(ConfigError, match=r"consent_middleware\.asgi"):
+        wrap(app)
 
 
 @pytest.mark.parametrize("lazy", [False, True], ids=["eager", "lazy"])

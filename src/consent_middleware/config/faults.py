@@ -122,9 +122,9 @@ def _use_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
     for index, id_ in enumerate(_strings(raw, "", "use")):
         if id_ not in known:
             short = [name for name in known if "".join(word[0] for word in name.split("-")) == id_]
-            hint = _nearest(id_, known) or (f"Did you mean {short[0]!r}?" if short else "")
+            hint = _nearest(id_, known) or (f"Did you mean {' or '.join(map(repr, short))}?" if short else "")
             hint = (
-                hint or "The command `consent-middleware catalog` lists it; else declare it in [[services]]."
+                hint or "`consent-middleware catalog` lists what is known; else declare it in [[services]]."
             )
             yield Fault(f"use[{index}]", f"{id_!r} is not in the built-in catalogue.", hint)
 
