@@ -215,12 +215,14 @@ class Exchange:
             self._narrow_encoding(edits)
             self._restore_validators(edits)
         cookie = self.header(b"cookie")
-        if cookie is not None and self.seen.hides:
-            self._report_hidden(cookie)
-        elif not edits:
-            return None
         if cookie is not None:
-            edits[b"cookie"] = self.seen.visible
+            seen = self.seen
+            if seen.hides:
+                self._report_hidden(cookie)
+            if seen.visible != cookie:
+                edits[b"cookie"] = seen.visible
+        if not edits:
+            return None
         edited: Headers = []
         for header in headers:
             name, value = header

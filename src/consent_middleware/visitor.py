@@ -88,7 +88,7 @@ class Seen:
     Attributes:
         visitor: Who sent it.
         visible: The ``Cookie`` header as the app may see it.
-        hides: Whether that is less than was sent.
+        hides: Whether something in it is not for the app; in mode ``report`` it is only told.
         unreadable: There is a consent cookie of our make that cannot be trusted.
     """
 
@@ -167,7 +167,8 @@ class Visitors:
 
     def _as_seen(self, visitor: Visitor, cookie: bytes, *, unreadable: bool) -> Seen:
         visible = self.visible(cookie, visitor)
-        return Seen(visitor, visible, hides=visible != cookie, unreadable=unreadable)
+        hides = visitor.cookies.request(cookie) is not cookie
+        return Seen(visitor, visible, hides=hides, unreadable=unreadable)
 
     def with_choice(self, choice: Choice | None, signals: Signals, now: float) -> Visitor:
         """Return the state that a choice leads to."""
