@@ -23,6 +23,7 @@ from consent_middleware.reporting import Reporter, logger
 from consent_middleware.visitor import Visitors
 
 if TYPE_CHECKING:
+    from consent_middleware.config.model import SiteSection
     from consent_middleware.errors import StoreError
     from consent_middleware.records import AppendRecord, ConsentRecord
     from consent_middleware.request import ConsentRequest
@@ -76,13 +77,7 @@ class Site:
         self.clock = clock
         site = self.config.site
         self.catalog = self.config.catalog
-        rules = Rules(
-            honour_gpc=self.config.signals.gpc,
-            honour_dnt=self.config.signals.dnt,
-            dnt_scope=self.config.dnt_scope,
-            when_on=self.config.when_on,
-            consent_days=site.consent_days,
-        )
+        rules = _rules(self.config)
         codec = ChoiceCodec(self.catalog, keys, site.id)
         self.visitors = Visitors(self.config, rules, codec)
         self.assets = Assets(self.catalog, rules, self.visitors.names)
@@ -99,8 +94,13 @@ class Site:
         self.reporter = Reporter(
             report_only=not self.enforce, use=self.config.use, essential=self.config.cookies.essential
         )
+        self._set_looked_up(site)
+        self.store = self._open_store()
+        self._warn(keys)
+
+    def _set_looked_up(self, site: SiteSection) -> None:
+        """Set what every request looks up, so that none goes through the model."""
         self.prefix = site.path + "/"
-        # Looked up on every request, so not through the model.
         self.languages = tuple(site.languages)
         self.rendering = site.rendering
         self.transcode = site.transcode
@@ -114,8 +114,6 @@ class Site:
         self._hosts = {origin.partition("://")[2]: origin.partition("://")[0] for origin in site.origins}
         excluded = "|".join(translate(pattern) for pattern in self.config.banner.exclude)
         self.excluded = re.compile(excluded).match if excluded else None
-        self.store = self._open_store()
-        self._warn(keys)
 
     def origin(self, scheme: str, host: str) -> tuple[str, str]:
         """Return the scheme and host the browser sees: pinned by `origins`, else what the server says."""
@@ -153,6 +151,16 @@ class Site:
             _warning('[records] url = "none": no proof of consent is kept (GDPR article 7(1) asks for it).')
         if not self.enforce:
             _warning('[site] mode = "report": no cookie is held back.')
+
+
+def _rules(config: ConsentConfig) -> Rules:
+    return Rules(
+        honour_gpc=config.signals.gpc,
+        honour_dnt=config.signals.dnt,
+        dnt_scope=config.dnt_scope,
+        when_on=config.when_on,
+        consent_days=config.site.consent_days,
+    )
 
 
 def _warning(text: str) -> None:
