@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from consent_middleware.codec import ChoiceCodec
     from consent_middleware.config import ConsentConfig
-    from consent_middleware.signals import Signals
 
 __all__ = ["CookieNames", "Seen", "Visitor", "Visitors"]
 
@@ -123,7 +122,7 @@ class Visitors:
             for secure in (False, True)
         }
         self._look = lru_cache(maxsize=4096)(self._seen)
-        self._nobody = self._seen(None, NO_SIGNALS, False)  # noqa: FBT003 - as `_seen`
+        self._nobody = self._seen(None, False, False, False)  # noqa: FBT003 - as `_seen`
 
     def see(
         self, cookie: bytes | None, gpc: bytes | None, dnt: bytes | None, *, secure: bool, now: float
@@ -141,7 +140,10 @@ class Visitors:
             return self._nobody
         # A header that is far too long is read, but not remembered.
         look = self._look if cookie is None or len(cookie) <= _MEMORABLE else self._seen
-        seen = look(cookie, read_signals((gpc,) if gpc else (), dnt), secure)
+        signals = NO_SIGNALS
+        if gpc is not None or dnt is not None:
+            signals = read_signals((gpc or b"",), dnt)
+        seen = look(cookie, signals.gpc, signals.dnt, secure)
         if seen.visitor.choice is not None and now >= seen.visitor.expires:
             # Of duplicates another one may still be in force.
             choices = self._choices(self._own[secure].findall(cookie or b""))
@@ -154,11 +156,11 @@ class Visitors:
         """Return one ``Cookie`` header as the app may see it; the very same object if nothing is hidden."""
         return visitor.cookies.request(cookie) if self._enforce else visitor.cookies.without_own(cookie)
 
-    def _seen(self, cookie: bytes | None, signals: Signals, secure: bool) -> Seen:  # noqa: FBT001 - a cache key
+    def _seen(self, cookie: bytes | None, gpc: bool, dnt: bool, secure: bool) -> Seen:  # noqa: FBT001 - a cache key
         raw = self._own[secure].findall(cookie) if cookie else []
         choice = _strictest(self._choices(raw))
         # The clock is kept out of what is remembered: `see` looks at the expiry.
-        visitor = self.with_choice(choice, signals, choice.at if choice else 0)
+        visitor = self.with_choice(choice, Signals(gpc, dnt), choice.at if choice else 0)
         unreadable = choice is None and any(value.startswith(b"v1.") for value in raw)
         return self._as_seen(visitor, cookie or b"", unreadable=unreadable)
 
