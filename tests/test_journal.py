@@ -220,3 +220,19 @@ def test_a_file_name_says_no_more_than_the_hour(journal: Journal, store: Flaky, 
     (path,) = waiting(tmp_path)
     assert path.stat().st_mtime % 3600 == 0
     assert int(path.name.partition("-")[0]) == path.stat().st_mtime // 3600
+
+
+def test_a_file_that_cannot_be_removed_never_fails_a_record(
+    journal: Journal, store: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The waiting record is in the store already; that its file stays is no visitor's trouble."""
+    store.down = True
+    journal.append([effect("r1")])
+    store.down = False
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr("pathlib.Path.unlink", refuse)
+    journal.append([effect("r2")])
+    assert sorted(ids(store)) == ["r1", "r2"]

@@ -385,6 +385,7 @@ def choice(body: bytes, **changes: Any) -> dict[str, Any]:
         pytest.param({"CONTENT_LENGTH": "-5"}, "400", id="negative-length"),
         pytest.param({"CONTENT_LENGTH": "\xb2"}, "400", id="superscript-length"),
         pytest.param({"CONTENT_LENGTH": "90000"}, "400", id="cut-off"),
+        pytest.param({"CONTENT_LENGTH": "9" * 5000}, "400", id="endless-length"),
     ],
 )
 def test_a_choice_is_read_as_far_as_it_reaches(wrap: Any, changes: dict[str, Any], status: str) -> None:
