@@ -10,11 +10,15 @@ from consent_middleware.errors import ConfigError, StoreError
 from consent_middleware.filters import Verdict
 from consent_middleware.policy import DntScope, WhenOn
 from consent_middleware.records import Journal, NullStore, SqlStore
-from consent_middleware.site import Site, store_failure
+from consent_middleware.site import Site
 from helpers_core import NOW, SECRET, make_config
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from consent_middleware.choices import Outcome
+    from consent_middleware.records import AppendRecord
 
 
 def site(**sections: Any) -> Site:
@@ -155,21 +159,38 @@ def test_no_key_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
         Site(make_config())
 
 
-def test_records_are_appended_to_the_store(tmp_path: Path) -> None:
-    """A choice's record goes where the declaration says."""
-    from_choice = Site(make_config(use=["youtube"]).at(tmp_path), SECRET, clock=lambda: NOW)
-    nobody = from_choice.visitors.see(None, None, None, secure=True, now=NOW).visitor
-    outcome = from_choice.choices.take(
-        nobody, Answer(frozenset(), Method.REJECT_ALL), language="en", secure=True, now=NOW
-    )
-    from_choice.append(outcome.effects)
-    assert isinstance(from_choice.store, Journal)
-    (found,) = from_choice.store.store.records()
-    from_choice.store.close()
-    assert (found["state"], found["principal_id"], found["method"]) == ("refused", None, "banner.reject_all")
+def answered(subject: Site, *granted: str) -> Outcome:
+    """Return what an unknown visitor's answer leads to."""
+    nobody = subject.visitors.see(None, None, None, secure=True, now=NOW).visitor
+    answer = Answer(frozenset(granted), Method.PREFS)
+    return subject.choices.take(nobody, answer, language="en", secure=True, now=NOW)
 
 
-def test_a_failed_record_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """The log says that a record was lost, in the store's words."""
-    store_failure(StoreError("the store is away"))
+def test_a_committed_choice_is_in_the_store(tmp_path: Path) -> None:
+    """A choice's record goes where the declaration says, and comes back for the hook."""
+    subject = Site(make_config(use=["youtube"]).at(tmp_path), SECRET, clock=lambda: NOW)
+    durable = subject.commit(answered(subject))
+    assert isinstance(subject.store, Journal)
+    (found,) = subject.store.store.records()
+    subject.store.close()
+    assert (found["state"], found["principal_id"], found["method"]) == ("refused", None, "prefs")
+    assert [record.record_id for record in durable or ()] == [found["record_id"]]
+
+
+class _Away(NullStore):
+    """A store that takes nothing."""
+
+    def append(self, effects: Sequence[AppendRecord]) -> None:  # noqa: ARG002 - as every store takes it
+        """Refuse."""
+        raise StoreError("the store is away")
+
+
+@pytest.mark.parametrize(("granted", "durable"), [((), ()), (("youtube",), None)])
+def test_without_proof_only_a_refusal_takes_effect(
+    granted: tuple[str, ...], durable: tuple[()] | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where no record is durable a grant must not be acknowledged, and the log says so in the store's words."""
+    subject = site(use=["youtube"])
+    subject.store = _Away()
+    assert subject.commit(answered(subject, *granted)) == durable
     assert caplog.messages == ["consent_middleware: a choice could not be recorded: the store is away"]

@@ -10,11 +10,11 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from consent_middleware.endpoints import MAX_BODY
-from consent_middleware.errors import ConfigError, Fault, StoreError
+from consent_middleware.errors import ConfigError, Fault
 from consent_middleware.exchange import Exchange
 from consent_middleware.reporting import logger
 from consent_middleware.response import Response
-from consent_middleware.site import ConfigSource, Hooks, Site, store_failure
+from consent_middleware.site import ConfigSource, Hooks, Site
 
 if TYPE_CHECKING:
     from consent_middleware.caching import Headers
@@ -239,15 +239,13 @@ async def _commit(site: Site, outcome: Outcome) -> bool:
         return True
     from anyio import to_thread  # noqa: PLC0415 - loads only where an effect runs
 
-    try:
-        await to_thread.run_sync(site.append, outcome.effects)
-    except StoreError as error:
-        store_failure(error)
-        return not outcome.grants
+    durable = await to_thread.run_sync(site.commit, outcome)
+    if durable is None:
+        return False
     if site.hooks.on_change is not None:
-        for effect in outcome.effects:
+        for record in durable:
             try:
-                await _settled(site.hooks.on_change(effect.record))
+                await _settled(site.hooks.on_change(record))
             except Exception:  # noqa: BLE001 - the choice is durable; the site's own code must not undo it
                 logger.exception("the on_change hook failed")
     return True

@@ -17,15 +17,16 @@ from consent_middleware.choices import Choices
 from consent_middleware.codec import ChoiceCodec
 from consent_middleware.config import ConsentConfig, load_config, load_secret_keys
 from consent_middleware.endpoints import Endpoints
+from consent_middleware.errors import StoreError
 from consent_middleware.policy import Rules
 from consent_middleware.records import Journal, NullStore, SqlStore, resolve_url
 from consent_middleware.reporting import Reporter, logger
 from consent_middleware.visitor import Visitors
 
 if TYPE_CHECKING:
+    from consent_middleware.choices import Outcome
     from consent_middleware.config.model import SiteSection
-    from consent_middleware.errors import StoreError
-    from consent_middleware.records import AppendRecord, ConsentRecord
+    from consent_middleware.records import ConsentRecord
     from consent_middleware.request import ConsentRequest
 
 __all__ = ["ConfigSource", "Hooks", "Site"]
@@ -125,13 +126,19 @@ class Site:
         pinned_scheme, _, pinned_host = self._origin.partition("://")
         return pinned_scheme, pinned_host
 
-    def append(self, effects: Iterable[AppendRecord]) -> None:
-        """Make records durable: in the store, or where that fails in the journal, from where they are replayed.
+    def commit(self, outcome: Outcome) -> tuple[ConsentRecord, ...] | None:
+        """Make a choice durable, in the store or else in the journal. Blocks until it is.
 
-        Raises:
-            StoreError: Neither took them.
+        Returns:
+            The records that are durable now, for the `on_change` hook; None where the choice must not be
+            acknowledged: neither took it, and it grants something. A refusal takes effect all the same.
         """
-        self.store.append(tuple(effects))
+        try:
+            self.store.append(outcome.effects)
+        except StoreError as error:
+            logger.error("consent_middleware: a choice could not be recorded: %s", error)
+            return None if outcome.grants else ()
+        return tuple(effect.record for effect in outcome.effects)
 
     def _open_store(self) -> NullStore | SqlStore | Journal:
         records = self.config.records
@@ -165,8 +172,3 @@ def _rules(config: ConsentConfig) -> Rules:
 
 def _warning(text: str) -> None:
     logger.warning("consent_middleware: %s", text)
-
-
-def store_failure(error: StoreError) -> None:
-    """Log that a choice could not be recorded; no visitor's data is in the message."""
-    logger.error("consent_middleware: a choice could not be recorded: %s", error)

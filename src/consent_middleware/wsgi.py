@@ -12,11 +12,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from consent_middleware.endpoints import MAX_BODY
-from consent_middleware.errors import ConfigError, Fault, StoreError
+from consent_middleware.errors import ConfigError, Fault
 from consent_middleware.exchange import Exchange
 from consent_middleware.reporting import logger
 from consent_middleware.response import Response
-from consent_middleware.site import ConfigSource, Hooks, Site, store_failure
+from consent_middleware.site import ConfigSource, Hooks, Site
 
 if TYPE_CHECKING:
     from consent_middleware.caching import Headers
@@ -323,15 +323,13 @@ def _commit(site: Site, outcome: Outcome) -> bool:
     """Make a choice durable; return whether it may be acknowledged."""
     if not outcome.effects:
         return True
-    try:
-        site.append(outcome.effects)
-    except StoreError as error:
-        store_failure(error)
-        return not outcome.grants
+    durable = site.commit(outcome)
+    if durable is None:
+        return False
     if site.hooks.on_change is not None:
-        for effect in outcome.effects:
+        for record in durable:
             try:
-                site.hooks.on_change(effect.record)
+                site.hooks.on_change(record)
             except Exception:  # noqa: BLE001 - the choice is durable; the site's own code must not undo it
                 logger.exception("the on_change hook failed")
     return True
