@@ -16,17 +16,20 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateError
+from markupsafe import Markup, escape
 
 from consent_middleware.catalog import ESSENTIAL
 from consent_middleware.errors import ConfigError, Fault
 from consent_middleware.html import Snippets
 from consent_middleware.resources import resource_root
 from consent_middleware.texts import duration, load_texts, localised
+from consent_middleware.urls import read_url
 
 if TYPE_CHECKING:
     from consent_middleware.assets import Assets
     from consent_middleware.catalog import Category, Service
     from consent_middleware.config import ConsentConfig
+    from consent_middleware.holding import Held
     from consent_middleware.policy import Notice
     from consent_middleware.visitor import Visitor
 
@@ -68,6 +71,8 @@ _EEA = frozenset(
 )
 _RTL = frozenset({"ar", "fa", "he", "ur"})
 _NONCE = b' nonce=""'
+# What stands for an iframe's address in the rendering of its placeholder, which is kept.
+_HELD_HOST, _HELD_URL = "held.host.invalid", "https://held.url.invalid/"
 # What a template can raise: its own errors, and those of what it computes or formats.
 _BROKEN = (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 
@@ -114,6 +119,7 @@ class Banner:
         )
         self._plain = lru_cache(maxsize=256)(self._render_snippets)
         self._head = lru_cache(maxsize=64)(self._render_head)
+        self._held = lru_cache(maxsize=256)(self._render_held)
         self.notice = lru_cache(maxsize=256)(self._notice)
         self._check()
         self.build = self._fingerprint()
@@ -154,6 +160,56 @@ class Banner:
             "problem": page.problem,
         }
         return self._render("preferences.html", context).replace(_NONCE.decode(), "").encode()
+
+    def placeholder(self, language: str, base: str, held: Held, url: str, nonce: str = "") -> str:
+        """Return the document that stands in an iframe until its service is granted; complete without scripts.
+
+        Args:
+            language: One of the site's languages.
+            base: Where the app is mounted.
+            held: What would load.
+            url: From where.
+            nonce: The app's CSP nonce, or nothing; a ``srcdoc`` document inherits the page's policy.
+        """
+        service, unit = held.service, held.units[0]
+        title = service.name if held.declared else self._unit_title(unit, language)
+        # A unit that nobody is asked about cannot be granted.
+        always = title if unit in self._catalog.asked else ""
+        document = self._held(language, base, service.name, service.provider, unit, always)
+        host = read_url(url)
+        link = url if host else "about:blank"
+        return (
+            document.replace(_NONCE.decode(), f' nonce="{nonce}"' if nonce else "")
+            .replace(_HELD_HOST, str(escape(host.host if host else "")))
+            .replace(_HELD_URL, str(escape(link)))
+        )
+
+    def _render_held(self, language: str, base: str, name: str, provider: str, unit: str, always: str) -> str:
+        context = self._context(language, base)
+        style = next(
+            line for line in self._head(language, base).decode("ascii").splitlines() if "banner.css" in line
+        )
+        context |= {
+            "style": Markup(style),  # noqa: S704 - rendered by our own template
+            "name": name,
+            "provider": provider,
+            "host": _HELD_HOST,
+            "url": _HELD_URL,
+            "unit": unit if always else "",
+            "always": always,
+            # An enforced policy of the page would forbid what only one click allows.
+            "once": self._config.csp.mode != "enforce" or self._config.site.mode == "report",
+        }
+        return self._render("placeholder.html", context)
+
+    def guard(self, base: str, nonce: str = "") -> bytes:
+        """Return the guard's tag alone, for documents within a page."""
+        head = self._head(self._config.site.languages[0], base)
+        tag = next(line for line in head.splitlines() if b"guard.js" in line)
+        return tag.replace(_NONCE, f' nonce="{nonce}"'.encode("ascii") if nonce else b"")
+
+    def _unit_title(self, unit: str, language: str) -> str:
+        return self._title(self._catalog.categories[unit], language)
 
     def _notice(self, language: str) -> str:
         """Return the first layer as shown in a language: what a record proves (EU-5)."""

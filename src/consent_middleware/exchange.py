@@ -30,20 +30,24 @@ from consent_middleware.cookies import cookie_pairs, set_cookie_name
 from consent_middleware.endpoints import OwnRequest, Reply
 from consent_middleware.errors import LateChangeError
 from consent_middleware.filters import Verdict, expire
+from consent_middleware.html import Rewriter
 from consent_middleware.reporting import is_login
 from consent_middleware.request import ConsentRequest
 from consent_middleware.response import Response
 from consent_middleware.texts import best_language, preferred_languages
+from consent_middleware.urls import Location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from consent_middleware.caching import Headers
+    from consent_middleware.holding import Held, Holding
     from consent_middleware.site import Site
     from consent_middleware.visitor import Seen, Visitor
 
 __all__ = ["Exchange"]
 
+_NOTHING: frozenset[str] = frozenset()
 _FRAMES = frozenset({b"iframe", b"frame", b"embed", b"object", b"fencedframe"})
 _HTML = (b"text/html", b"application/xhtml+xml")
 _NO_GZIP = re.compile(rb"gzip\s*;\s*q\s*=\s*0(?:\.0*)?\s*(?:,|\Z)")
@@ -351,6 +355,44 @@ class Exchange:
         host = _PORT.sub("", self.origin[1])
         written = expire(self.site.catalog, names, host=host, path=path, secure=self.secure, now=self.now)
         return [(b"set-cookie", value) for value in written]
+
+    # -- the tags that wait
+
+    def holding(self, *, shared: bool) -> Holding | None:
+        """Return what waits on this page, None where nothing does; on a shared one, all that may."""
+        holdings = self.site.holdings
+        return holdings.of(_NOTHING if shared else self.visitor.decision.granted)
+
+    @property
+    def is_granted_more(self) -> bool:
+        """Whether tags pass for this visitor that wait for others."""
+        return self.holding(shared=False) is not self.holding(shared=True)
+
+    def rewriter(self, holding: Holding, *, xml: bool) -> Rewriter:
+        """Return what makes this page's held tags inert; in mode ``report`` it only tells."""
+        site = self.site
+        return Rewriter(
+            holding,
+            Location(_PORT.sub("", self.origin[1]).lower(), self.base + self.path),
+            on_held=site.reporter.held_tag,
+            on_passing=lambda location: self._report_passing(holding, location),
+            placeholder=self._placeholder,
+            inner_head=site.banner.guard(self.base, self.nonce),
+            dry=not site.enforce,
+            xml=xml,
+        )
+
+    def _report_passing(self, holding: Holding, location: Location) -> None:
+        service = holding.passing(location)
+        if service is not None:
+            self.site.reporter.passing_tag(service)
+
+    def _placeholder(self, held: Held, url: str, page_language: str) -> str:
+        languages = self.site.languages
+        language = best_language([page_language], languages) if page_language else None
+        return self.site.banner.placeholder(
+            language or self.visitor_language, self.base, held, url, self.nonce
+        )
 
     # -- which page this visitor gets
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from consent_middleware.html import GzipTranscoder, Injector, Snippets
+from consent_middleware.html import Chain, GzipTranscoder, Injector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from consent_middleware.html import Rewriter, Snippets
 
 __all__ = ["STALE", "Page", "PageKind", "has_page", "page_kind"]
 
@@ -33,7 +35,7 @@ STALE = frozenset(
 )
 _BODILESS = frozenset({204, 205, 206})
 _CHARSET = re.compile(rb"charset\s*=\s*[\"']?([^\s;\"']+)", re.IGNORECASE)
-_WIDE = re.compile(rb"utf-?16|utf-?32|ucs-?[24]|utf-?7|ebcdic|cp037|iso-10646", re.IGNORECASE)
+_WIDE = re.compile(rb"utf-?16|utf-?32|ucs-?[24]|utf-?7|ebcdic|cp037|iso-10646|iso-?2022|hz-gb", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +87,10 @@ class Page:
     """One document's body, rewritten as it passes.
 
     Args:
-        snippets: Given the page's language, returns what goes in.
+        snippets: Given the page's language, returns what goes in; None for a fragment, which gets nothing.
+        rewriter: Makes held tags inert; None where nothing is held.
         kind: What its headers say.
-        length: The app's Content-Length, empty if it gives none.
+        length: The app's Content-Length, None if it gives none.
         require_document: Leave alone what does not begin like a document.
     """
 
@@ -95,21 +98,25 @@ class Page:
 
     def __init__(
         self,
-        snippets: Callable[[str], Snippets | None],
+        snippets: Callable[[str], Snippets | None] | None,
+        rewriter: Rewriter | None,
         kind: PageKind,
-        length: bytes,
+        length: int | None,
         *,
         require_document: bool,
     ) -> None:
-        self._injector = Injector(
+        self._injector = snippets and Injector(
             snippets,
             require_document=require_document,
             keep_charset=not kind.names_charset,
             appendable=not kind.xhtml,
         )
-        self._body = GzipTranscoder(self._injector) if kind.gzipped else self._injector
-        # Of XHTML and of a gzip stream it is not known beforehand by how much it grows.
-        self._length = int(length) if length.isdigit() and not kind.xhtml and not kind.gzipped else None
+        body: Chain | Injector = (
+            Chain(rewriter, self._injector) if rewriter else cast("Injector", self._injector)
+        )
+        self._body = GzipTranscoder(body) if kind.gzipped else body
+        # Of a rewritten page, of XHTML and of a gzip stream it is not known beforehand by how much it grows.
+        self._length = None if rewriter or kind.xhtml or kind.gzipped else length
         self._fed = False
 
     @property
@@ -132,7 +139,7 @@ class Page:
 
     def length(self, whole: int | None) -> int | None:
         """Return the Content-Length: of the whole body if it is here, else the app's plus ours, if known."""
-        snippets = self._injector.snippets
+        snippets = self._injector.snippets if self._injector else None
         if whole is not None or self._length is None or snippets is None:
             return whole
         return self._length + snippets.size

@@ -19,6 +19,9 @@ from consent_middleware.filters import Verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from consent_middleware.catalog import Service
+    from consent_middleware.holding import Held
+
 __all__ = ["Reporter", "is_login", "logger"]
 
 logger = logging.getLogger("consent_middleware")
@@ -82,6 +85,27 @@ class Reporter:
         prefix = "This was the answer to a log-in: visitors may not get in. " if login else ""
         text = f"{self._verb} Set-Cookie {name!r}: nobody declares it. {prefix}{self._how_to_declare(name)}"
         self.once(logging.ERROR if login else logging.WARNING, key, text)
+
+    def held_tag(self, held: Held) -> None:
+        """Say that a page's tag was held back, and which line declares its service."""
+        service = held.service
+        if held.declared:
+            text = f"{self._verb} tags of {service.id}: the visitor has not granted it."
+            self.once(self._level, ("tag", service.id), text)
+            return
+        text = (
+            f"{self._verb} tags of {service.name}: nobody declares it, so visitors are not asked about it. "
+            f"In consent.toml, at the top:\n{_toml_line('use', (*self._use, service.id))}"
+        )
+        self.once(logging.WARNING, ("tag", service.id), text)
+
+    def passing_tag(self, service: Service) -> None:
+        """Say that a page loads something of a known service that nobody declares, and that it passes."""
+        text = (
+            f"a page loads something from {service.name} ({service.category}), which nobody declares; it is not held "
+            f"back. In consent.toml, at the top:\n{_toml_line('use', (*self._use, service.id))}"
+        )
+        self.once(logging.WARNING, ("passing", service.id), text)
 
     def hidden_cookie(self, name: str, owners: tuple[str, ...]) -> None:
         """Say that a request cookie was hidden from the app."""

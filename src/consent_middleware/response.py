@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 
 from consent_middleware.banner import Shape
 from consent_middleware.caching import is_shared, joined, make_private, suffix_etag
-from consent_middleware.html import insert_whole
+from consent_middleware.html import Rewriter, insert_whole
 from consent_middleware.page import STALE, Page, PageKind, has_page, page_kind
 from consent_middleware.texts import best_language
 
@@ -36,6 +36,7 @@ _FRAGMENT = (
     b"x-requested-with",
     b"x-inertia",
 )
+_VALIDATORS = frozenset({b"etag", b"last-modified"})
 _LENGTH = frozenset({b"content-length", b"Content-Length"})
 _VOLATILE = frozenset(
     {b"set-cookie", b"etag", b"content-security-policy", b"last-modified", b"date", b"x-request-id"}
@@ -105,6 +106,9 @@ class Response:
     headers: Headers | None = None
     _page: Page | None = None
     _kind: PageKind | None = None
+    _rewriter: Rewriter | None = None
+    _gets_markup = False
+    _is_touched = False
     _is_closed = False
 
     def __init__(
@@ -120,10 +124,18 @@ class Response:
         self._reading = reading = look(lasting, content_type, exchange.site.vary)
         self._shared = self._is_shared(reading, sets_cookie=sets_cookie)
         self._personal = bool(own) or exchange.was_read
-        if content_type and self._is_page(reading.kind):
-            self._kind = reading.kind
-            self._hold()
-            return
+        if content_type and has_page(status):
+            self._gets_markup = self._is_page(reading.kind)
+            holding = exchange.holding(shared=self._shared)
+            if reading.kind.rewritable and (holding or self._gets_markup) and self._can_read(reading.kind):
+                self._kind = reading.kind
+                self._rewriter = exchange.rewriter(holding, xml=reading.kind.xhtml) if holding else None
+                self._hold()
+                return
+            if not self._shared and exchange.is_granted_more:
+                # Somebody else gets this fragment with its tags held back.
+                self._personal = True
+                self._pending = [h for h in self._pending if h[0].lower() not in _VALIDATORS]
         # A page that this requester gets without our markup must not become everyone's copy.
         self._personal = self._personal or (self._shared and self._is_closed)
         if exchange.unsuffixed and status == 304:
@@ -136,21 +148,46 @@ class Response:
         """Take a piece of the body; return what can be sent. `headers` is set before the first byte is."""
         page = self._page
         if page is None:
-            if self._kind is None:
+            if self._kind is None or not (chunk or last):
                 return chunk
-            if last and self._kind.plain:
-                done = insert_whole(chunk, self._snippets)
-                if done is not None:
-                    out, snippets = done
-                    self.headers = self.plain() if snippets is None else self._rewritten(len(out))
-                    return out
+            # A server that hands over an iterable does not say which piece is the last; its length does.
+            last = last or len(chunk) == self._length
+            if last and not self._kind.coding:
+                chunk = self._rewrite(chunk)
+                if not self._gets_markup or self._kind.plain:
+                    done = self._insert(chunk)
+                    if done is not None:
+                        return done
             page = self._page = self._open_page()
         out = page.feed(chunk, last=last)
         if self.headers is None and page.decided:
+            is_plain = page.untouched and not self._is_touched
             self.headers = (
-                self.plain() if page.untouched else self._rewritten(page.length(len(out) if last else None))
+                self.plain() if is_plain else self._rewritten(page.length(len(out) if last else None))
             )
         return out
+
+    def _rewrite(self, body: bytes) -> bytes:
+        """Return a complete body with held tags made inert."""
+        rewriter, self._rewriter = self._rewriter, None
+        if rewriter is None:
+            return body
+        out = rewriter.whole(body)
+        self._is_touched = rewriter.touched
+        return out
+
+    def _insert(self, body: bytes) -> bytes | None:
+        """Return a complete body with our markup in it; None where only an `Injector` can tell the places."""
+        is_touched = self._is_touched
+        if self._gets_markup:
+            done = insert_whole(body, self._snippets)
+            if done is None:
+                return None
+            body, snippets = done
+            is_touched = is_touched or snippets is not None
+        self.headers = self._rewritten(len(body)) if is_touched else self.plain()
+        self._kind = None  # nothing more is to come
+        return body
 
     def abandon(self) -> Headers:
         """Stop rewriting before the first byte (WSGI `write()`); return the headers that go then."""
@@ -190,8 +227,6 @@ class Response:
 
     def _is_page(self, kind: PageKind) -> bool:
         """Return whether this is a page that gets our markup."""
-        if not has_page(self._status):
-            return False
         header = self._exchange.header
         if not self._shared:  # a shared page must not depend on who asks for it
             mode = header(b"sec-fetch-mode")
@@ -201,14 +236,15 @@ class Response:
                         return False
             elif mode != b"navigate" and not self._exchange.is_prefetch:
                 return False
-        return kind.rewritable and (not kind.coding or self._can_open(kind))
+        return kind.rewritable and self._can_read(kind)
 
-    def _can_open(self, kind: PageKind) -> bool:
+    def _can_read(self, kind: PageKind) -> bool:
+        """Return whether the body is there to be read: not compressed, or in a way that we can open."""
         site = self._exchange.site
-        if kind.gzipped and site.transcode:
+        if not kind.coding or (kind.gzipped and site.transcode):
             return True
         text = (
-            f"a page left with Content-Encoding {kind.coding.decode('latin-1')!r}, so it got no banner: put the "
+            f"a page left with Content-Encoding {kind.coding.decode('latin-1')!r}, so it got no banner and no tag in it was held back: put the "
             "compressing middleware outside of ConsentMiddleware, or let it compress with gzip."
         )
         site.reporter.once(logging.WARNING, ("encoding",), text)
@@ -228,8 +264,14 @@ class Response:
     def _open_page(self) -> Page:
         exchange, kind = self._exchange, cast("PageKind", self._kind)
         navigates = exchange.header(b"sec-fetch-mode") == b"navigate" and not self._shared
+        snippets = self._snippets if self._gets_markup else None
+        return Page(snippets, self._rewriter, kind, self._length, require_document=not navigates)
+
+    @property
+    def _length(self) -> int | None:
+        """The app's Content-Length, None if it gives none."""
         length = next((value for name, value in self._pending if name.lower() == b"content-length"), b"")
-        return Page(self._snippets, kind, length, require_document=not navigates)
+        return int(length) if length.isdigit() else None
 
     def _find_nonce(self, policy: bytes) -> None:
         """Reuse the app's nonce; a page for everyone must not hold one."""
@@ -245,7 +287,8 @@ class Response:
         exchange, reading = self._exchange, self._reading
         headers = [*(reading.kept if self._shared else reading.private)]
         if b"etag" in reading.values:
-            headers = self._tagged(headers, drop=bool(exchange.nonce))
+            # Only documents get their own tags back, so a fragment goes without.
+            headers = self._tagged(headers, drop=bool(exchange.nonce) or not self._gets_markup)
         if length is not None:
             headers.append((b"content-length", str(length).encode("ascii")))
         if not self._shared and exchange.header(b"cookie") is not None:

@@ -18,6 +18,7 @@ from consent_middleware.codec import ChoiceCodec
 from consent_middleware.config import ConsentConfig, load_config, load_secret_keys
 from consent_middleware.endpoints import Endpoints
 from consent_middleware.errors import StoreError
+from consent_middleware.holding import Holdings
 from consent_middleware.policy import Rules
 from consent_middleware.records import Journal, NullStore, SqlStore, resolve_url
 from consent_middleware.reporting import Reporter, logger
@@ -83,6 +84,7 @@ class Site:
         self.visitors = Visitors(self.config, rules, codec)
         self.assets = Assets(self.catalog, rules, self.visitors.names)
         self.banner = Banner(self.config, self.assets)
+        self.holdings = Holdings(self.catalog)
         self.choices = Choices(
             self.config,
             codec,

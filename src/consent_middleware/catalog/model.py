@@ -20,6 +20,7 @@ from types import MappingProxyType
 from consent_middleware.errors import UnknownIdError
 
 __all__ = [
+    "ANALYTICS",
     "ESSENTIAL",
     "MARKETING",
     "Basis",
@@ -32,6 +33,7 @@ __all__ = [
     "name_forms",
 ]
 
+ANALYTICS = "analytics"
 ESSENTIAL = "essential"
 MARKETING = "marketing"
 
@@ -80,7 +82,13 @@ class Category:
 class Service:
     """A third party, or a part of the site, that stores or reads something.
 
-    ``sells_or_shares`` is true unless the site declares the vendor a service provider (CONFORMANCE CA-11).
+    Attributes:
+        sells_or_shares: True unless the site declares the vendor a service provider (CONFORMANCE CA-11).
+        hold: False lets its tags load before consent; they are told to hold back by their own consent mode.
+        hosts: ``host``, ``*.host`` (below it), ``host/path-prefix``, or ``/path-prefix`` on the site's own hosts.
+        inline: Texts that tell an inline script to be this service's.
+        storage: Names in localStorage, sessionStorage and IndexedDB, with ``*`` for any run of characters.
+        consent_mode: Which keys of a vendor's consent mode it obeys, e.g. ``google.ad_storage`` (GCM-1 to GCM-4).
     """
 
     id: str
@@ -95,6 +103,7 @@ class Service:
     hosts: tuple[str, ...] = ()
     inline: tuple[str, ...] = ()
     storage: tuple[str, ...] = ()
+    consent_mode: tuple[str, ...] = ()
     cookies: tuple[CookieSpec, ...] = ()
 
 
@@ -162,6 +171,7 @@ class Catalog:
         essential_cookies: Names and patterns that pass without any choice.
         controller: The controller's name; part of the fingerprint.
         declared_categories: Categories the site lists itself; they are asked about even without services.
+        undeclared: Services that are known without being declared; nobody is asked about them.
     """
 
     categories: Mapping[str, Category]
@@ -169,6 +179,7 @@ class Catalog:
     essential_cookies: tuple[str, ...] = ()
     controller: str = ""
     declared_categories: frozenset[str] = frozenset()
+    undeclared: tuple[Service, ...] = ()
     _cookies: CookieIndex = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -225,6 +236,27 @@ class Catalog:
         }
         marketing = {s.id for s in self.services.values() if s.category == MARKETING}
         return frozenset((services | whole | marketing) - self.always)
+
+    @cached_property
+    def reach(self) -> tuple[tuple[str, Service], ...]:
+        """Every service that is known by its hosts, with the unit that lets its tags through.
+
+        That unit is the service itself where it is declared, empty where its tags need no consent. A service
+        that measures or advertises without being declared waits for the category that covers it: marketing if
+        it sells or shares, like a cookie that nobody declares. Any other that nobody declared passes.
+        """
+        declared = ((self._gate(s), s) for s in self.services.values())
+        undeclared = ((self._undeclared_gate(s), s) for s in self.undeclared)
+        return (*declared, *undeclared)
+
+    def _gate(self, service: Service) -> str:
+        return "" if service.id in self.always or not service.hold else service.id
+
+    def _undeclared_gate(self, service: Service) -> str:
+        if service.category not in (ANALYTICS, MARKETING):
+            return ""
+        gate = MARKETING if service.sells_or_shares else service.category
+        return "" if gate in self.always else gate
 
     def services_of(self, category: str) -> tuple[Service, ...]:
         """Return the services of one category, in the order shown."""

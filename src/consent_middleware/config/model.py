@@ -34,7 +34,10 @@ _SITE_ID = re.compile(r"[a-z0-9-]{0,32}\Z")
 _DURATION = re.compile(r"session\Z|P(?=.)(\d+Y)?(\d+M)?(\d+W)?(\d+D)?(T(?=.)(\d+H)?(\d+M)?(\d+S)?)?\Z")
 _ORIGIN = re.compile(r"https?://[a-z0-9.-]+(:\d{1,5})?\Z|https?://\[[0-9a-f:]+\](:\d{1,5})?\Z")
 _PATH = re.compile(r"(/[A-Za-z0-9._~-]+)+\Z")
-_HOST = re.compile(r"(\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)+\Z|localhost\Z")
+_PATH_CHARACTERS = r"[A-Za-z0-9._~!$&'()+,;=:@%/-]"
+_HOST = re.compile(
+    rf"((\*\.)?[a-z0-9-]+(\.[a-z0-9-]+)+|localhost)(/{_PATH_CHARACTERS}*)?\Z|/{_PATH_CHARACTERS}+\Z"
+)
 _DOMAIN = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)+\Z|\Z")
 _COOKIE_NAME = re.compile(r"[^\s;,=\x00-\x1f\x7f]+\Z")
 
@@ -60,7 +63,12 @@ CookieName = Annotated[
     str, _matches(_COOKIE_NAME, "a cookie name, '*' for any characters"), AfterValidator(_no_bare_wildcard)
 ]
 Host = Annotated[
-    str, _matches(_HOST, "a host such as 'stats.example.com' or '*.example.com', without scheme or path")
+    str,
+    _matches(
+        _HOST,
+        "a host such as 'stats.example.com' or '*.example.com', with a path if only that is meant "
+        "('www.example.com/stats/'), or a path of this site ('/stats/'); without scheme or port",
+    ),
 ]
 Text = str | dict[str, str]
 
@@ -268,6 +276,9 @@ class ConsentConfig(_Section):
             essential_cookies=tuple(dict.fromkeys((*presets, *self.cookies.essential))),
             controller=self.controller.name,
             declared_categories=frozenset(listed) - {ESSENTIAL},
+            undeclared=tuple(s for s in known.values() if s.id not in services)
+            if self.site.catalog_hosts
+            else (),
         )
 
     def at(self, folder: Path) -> Self:

@@ -1,7 +1,9 @@
-"""Putting our markup into a page's bytes on their way out, without taking the page apart."""
+"""What is done to a page's bytes on their way out, without taking the page apart: held tags, our markup."""
 
+from consent_middleware.html.chain import Chain
 from consent_middleware.html.injector import Injector
+from consent_middleware.html.rewriter import Rewriter
 from consent_middleware.html.transcode import GzipTranscoder
 from consent_middleware.html.whole import Snippets, insert_whole
 
-__all__ = ["GzipTranscoder", "Injector", "Snippets", "insert_whole"]
+__all__ = ["Chain", "GzipTranscoder", "Injector", "Rewriter", "Snippets", "insert_whole"]

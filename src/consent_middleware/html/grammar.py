@@ -13,11 +13,13 @@ __all__ = [
     "BEFORE_CHARSET",
     "CHARSET_LIMIT",
     "CLOSE_PREFIX",
+    "COMMENT",
     "LEAD",
     "LEAD_SO_FAR",
     "MEMORABLE",
     "PROLOGUE",
     "RAW_NAMES",
+    "SIMPLE_TAG",
     "TAG",
     "TAIL",
     "WHOLE",
@@ -43,12 +45,17 @@ _ATTRIBUTE = (
     + rb"*+=))"
 )
 _REST = rb"(?=[\t\n\f\r />])(?:[\t\n\f\r /]++|" + _ATTRIBUTE + rb")*+>"
+# A tag as it is usually written; anything else takes `TAG`. Fit for a possessive repetition: it has no group.
+SIMPLE_TAG = (
+    rb"[a-z][^\t\n\f\r />\"'<=]*+(?:[\t\n\f\r /]++[^\t\n\f\r />\"'<=]++"
+    rb"(?:=(?:\"[^\"]*+\"|'[^']*+'|[^\t\n\f\r >\"'=<`]++))?+)*+[\t\n\f\r /]*+>"
+)
 RAW_NAMES = rb"script|style|title|textarea|noscript|template|xmp|iframe|noembed|noframes"
-_COMMENT = rb"<!--(?:>|->|.*?--!?>)"
+COMMENT = rb"<!--(?:>|->|.*?--!?>)"
 
 TAG = re.compile(rb"<(/?)([a-z][^\t\n\f\r />]*+)" + _REST, re.IGNORECASE | re.DOTALL)
 # A "<?xml ...?>" in front is a comment to HTML.
-_GAP = rb"(?:" + _WS + rb"|" + _COMMENT + rb"|<\?[^>]*+>)*+"
+_GAP = rb"(?:" + _WS + rb"|" + COMMENT + rb"|<\?[^>]*+>)*+"
 LEAD = re.compile(
     rb"(?:\xef\xbb\xbf)?+"
     + _GAP
@@ -79,7 +86,7 @@ WHOLE = re.compile(
 _LANG = re.compile(_WS + rb"lang" + _WS + rb"*=" + _WS + rb"*[\"']?([a-z0-9-]{2,35})", re.IGNORECASE)
 # What stands before an early <meta charset>: comments and raw text are passed over, a script ends the search.
 BEFORE_CHARSET = re.compile(
-    _COMMENT
+    COMMENT
     + rb"|<(?:"
     + rb"|".join(
         name + _REST + rb".*?</" + name + rb"(?=[\t\n\f\r />])"
@@ -94,7 +101,7 @@ BEFORE_CHARSET = re.compile(
 _CLOSE = re.compile(rb"</body", re.IGNORECASE)
 CLOSE_PREFIX = re.compile(rb"<(?:/(?:b(?:o(?:dy?)?)?)?)?\Z", re.IGNORECASE)
 _ENDING = re.compile(
-    rb"</body" + _WS + rb"*+>(?:" + _WS + rb"++|</html" + _WS + rb"*+>|" + _COMMENT + rb")*+\Z",
+    rb"</body" + _WS + rb"*+>(?:" + _WS + rb"++|</html" + _WS + rb"*+>|" + COMMENT + rb")*+\Z",
     re.IGNORECASE | re.DOTALL,
 )
 

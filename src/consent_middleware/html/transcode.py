@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from consent_middleware.html.chain import Chain
     from consent_middleware.html.injector import Injector
 
 __all__ = ["GzipTranscoder"]
@@ -32,7 +33,7 @@ class GzipTranscoder:
 
     __slots__ = ("_broken", "_deflate", "_ended", "_inflate", "_injector", "_raw", "_started")
 
-    def __init__(self, injector: Injector) -> None:
+    def __init__(self, injector: Injector | Chain) -> None:
         self._injector = injector
         self._inflate = zlib.decompressobj(_GZIP)
         self._deflate = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
@@ -48,9 +49,7 @@ class GzipTranscoder:
     @property
     def untouched(self) -> bool:
         """Whether the body passes as it came, once `decided`."""
-        return not self._started and (
-            self._broken or (self._injector.decided and self._injector.snippets is None)
-        )
+        return not self._started and (self._broken or self._injector.untouched)
 
     def feed(self, chunk: bytes) -> bytes:
         """Take the next compressed bytes; return what can leave now."""
@@ -79,7 +78,7 @@ class GzipTranscoder:
         out = []
         for piece in self._open(chunk):
             plain = self._injector.feed(piece)
-            if plain and self._injector.snippets is not None:
+            if plain and not self._injector.untouched:
                 self._started = True
                 out.append(self._deflate.compress(plain))
         if not self.decided:

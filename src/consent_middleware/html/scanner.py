@@ -1,0 +1,450 @@
+"""Find the start tags of a document that may load something, in one pass over its bytes, in pieces of any size.
+
+Theory of operation: the caller says at which places something of interest may stand (`hot`). Markup is cut at what
+switches the tokenizer: comments, raw text, ``<svg>``. A piece between two switches is proven to be plain, that is, no
+attribute value in it holds ``<`` or ``>``, by one regular expression; then every place behind it is known to be
+markup, and a tag need only be read where something hot stands in it. A piece that is not plain is read tag by tag.
+
+===========  ==========================================================================================
+``_quick``   from switch to switch; the usual way
+``_exact``   tag by tag, inside ``<svg>`` and ``<math>``, in XHTML, and where a piece is not plain
+===========  ==========================================================================================
+
+What is cut off at the end of the bytes is held back until it is whole; past `HOLD` bytes it passes, and only where it
+ends is still looked for.
+
+As browsers do: comments, bogus comments, CDATA in foreign content only, RCDATA and raw text, escaped and doubly escaped
+script data, ``<template>`` read like any element, raw text that is none in ``<svg>`` and ``<math>``, and the tags that
+break out of them. ``<noscript>`` is read as markup, as browsers with scripts off do, but ends at its first
+``</noscript``, as it does with scripts on. Sources: WHATWG HTML 13.2.5 (tokenization), 13.2.6.5 (foreign content).
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from consent_middleware.html.grammar import COMMENT, SIMPLE_TAG, TAG
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Iterator, Sequence
+
+    _Read = Generator["StartTag", None, int]
+
+__all__ = ["HOLD", "LOADING", "Scanner", "StartTag"]
+
+HOLD = 16_384
+
+LOADING = frozenset(
+    b"script iframe frame img image link video audio source track embed object input use feimage base body".split()
+)
+"""Elements that load something by a URL among their attributes, and ``<base>``."""
+
+_RAW = frozenset(b"style title textarea xmp noembed noframes iframe".split())
+_FOREIGN = frozenset({b"svg", b"math"})
+# Inside of these, foreign content is HTML again.
+_INTEGRATION = frozenset(b"foreignobject desc title mi mo mn ms mtext".split())
+_BREAKOUT = frozenset(
+    b"b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li listing menu meta "
+    b"nobr ol p pre ruby s small span strong strike sub sup table tt u ul var font".split()
+)
+
+
+def _one_of(names: Iterable[bytes]) -> bytes:
+    """Return the pattern of any of these names, by first letters, so that most text fails at the first one."""
+    tree: dict[bytes, list[bytes]] = {}
+    for name in sorted(names):
+        tree.setdefault(name[:1], []).append(name[1:])
+    branches = (letter + rb"(?:" + b"|".join(rest) + rb")" for letter, rest in tree.items())
+    return rb"(?=[!" + b"".join(tree) + rb"])(?:" + b"|".join(branches) + rb")"
+
+
+def _skip(stops: frozenset[bytes], *, ends_too: bool) -> re.Pattern[bytes]:
+    """Return the pattern of everything up to the next tag with one of these names, or one that is unusual."""
+    names = b"|".join(sorted(stops))
+    tag = rb"(?!(?:" + names + rb")[\t\n\f\r />])" + SIMPLE_TAG
+    end = rb"/" + tag if ends_too else rb"/" + SIMPLE_TAG
+    return re.compile(rb"(?:[^<]++|<(?:" + tag + rb"|" + end + rb"|(?![a-z/!?])))*+", re.IGNORECASE)
+
+
+_STOPS = LOADING | _RAW | _FOREIGN | {b"noscript", b"plaintext"}
+_SKIP = _skip(_STOPS, ends_too=False)
+_SKIP_FOREIGN = _skip(_STOPS | _INTEGRATION | _BREAKOUT | {b"annotation-xml"}, ends_too=True)
+_SWITCH = re.compile(
+    rb"<(?:!--|" + _one_of(_RAW | _FOREIGN | {b"script", b"noscript", b"plaintext"}) + rb"[\t\n\f\r />])",
+    re.IGNORECASE,
+)
+_LOAD = re.compile(rb"<" + _one_of(LOADING) + rb"[\t\n\f\r />]", re.IGNORECASE)
+# A value that holds "<" or ">", or does not end.
+_CROOKED = re.compile(rb"=[\t\n\f\r ]*+(?:\"[^\"<>]*+(?:[<>]|\Z)|'[^'<>]*+(?:[<>]|\Z))")
+_COMMENT = re.compile(COMMENT, re.DOTALL)
+_COMMENT_END = re.compile(rb"--!?>")
+_SHORT = (b"<!---", b"<![CDATA[")  # what cannot be told from its beginning
+_BOGUS_END = re.compile(rb">")
+_CDATA_END = re.compile(rb"\]\]>")
+_ENDS = {
+    name: re.compile(rb"</" + name + rb"(?=[\t\n\f\r />])", re.IGNORECASE) for name in (*_RAW, b"noscript")
+}
+# What changes how the text of a script is read: WHATWG 13.2.5.15 to 13.2.5.31.
+_SCRIPT = re.compile(rb"<!--|--!?>|<(/?)script(?=[\t\n\f\r />])", re.IGNORECASE)
+_LONGEST_MARK = len(b"</textarea ") + 1
+
+
+class StartTag(NamedTuple):
+    """A start tag, as places in the bytes that were given to `Scanner.tags`.
+
+    Attributes:
+        name: In lower case.
+        start: Of its ``<``.
+        end: Behind its ``>``.
+        text_end: Of a script, where its text ends, or at least how far of it is here.
+    """
+
+    name: bytes
+    start: int
+    end: int
+    text_end: int
+
+
+class Scanner:
+    """Read one document. One object a response; never reused.
+
+    Args:
+        xml: It is XHTML: no raw text, CDATA anywhere, ``/>`` closes.
+
+    Attributes:
+        done: How much of the bytes last given needs no second look; what is behind it must be given again.
+    """
+
+    def __init__(self, *, xml: bool = False) -> None:
+        self.done = 0
+        self._xml = xml
+        self._until: re.Pattern[bytes] | None = None
+        self._script: _ScriptText | None = None
+        self._tag: _LongTag | None = None
+        self._nested: list[bytes] = []
+        self._hot: Sequence[int] | None = None
+        self._is_over = False
+
+    def tags(self, data: bytes, hot: Sequence[int] | None, *, final: bool) -> Iterator[StartTag]:
+        """Yield start tags of the next bytes; afterwards `done` says where to go on.
+
+        Args:
+            data: What was not `done` last time, and what came since.
+            hot: The places, in order, at which something of interest stands; None: anywhere. Every script and
+                every tag in `LOADING` with such a place in it is yielded, others may be.
+            final: Whether the document ends here.
+        """
+        if self._is_over:
+            self.done = len(data)
+            return
+        at = self._resume(data)
+        if at >= 0:
+            self._hot = hot
+            yield from self._read(data, at, len(data), final=final)
+
+    @property
+    def waits(self) -> bool:
+        """Whether what is not `done` is a tag or an inline script whose end has not come."""
+        return self._tag is None and self._script is None and self._until is None
+
+    def _resume(self, data: bytes) -> int:
+        """Go on in what was too long to hold back; return where markup begins again, -1 where it does not."""
+        if self._tag is not None:
+            at = self._tag.end(data)
+            self.done = len(data)
+            self._tag = None if at >= 0 else self._tag
+            return at
+        if self._script is not None:
+            at = self._script.end(data, 0, len(data))
+            self.done = self._script.read
+            self._script = None if at >= 0 else self._script
+            return at
+        return self._skip_until(data, self._until, 0, len(data)) if self._until else 0
+
+    def _skip_until(self, data: bytes, end: re.Pattern[bytes], at: int, stop: int) -> int:
+        """Return where text ends that nothing is looked for in, -1 where it goes on."""
+        found = end.search(data, at, stop)
+        if found:
+            self._until = None
+            # An end tag is then read like any other.
+            return found.start() if found[0].startswith(b"</") else found.end()
+        self._until = end
+        self.done = max(at, stop - _LONGEST_MARK)
+        return -1
+
+    def _read(self, data: bytes, at: int, stop: int, *, final: bool) -> Iterator[StartTag]:
+        """Read markup between two places, the first of which is known to be markup."""
+        while 0 <= at < stop and not self._is_over:
+            if self._xml or self._nested:
+                at = yield from self._exact(data, at, stop, stop, final=final)
+            else:
+                at = yield from self._quick(data, at, stop, final=final)
+        if at >= 0:
+            self.done = at
+
+    def _quick(self, data: bytes, at: int, stop: int, *, final: bool) -> _Read:
+        """Read up to the next switch and over it; return where to go on, -1 to wait for more."""
+        switch = _SWITCH.search(data, at, stop)
+        until = switch.start() if switch else stop
+        for start in self._candidates(data, at, until):
+            if start < at:
+                continue
+            if not _is_plain(data, at, start):
+                return (yield from self._exact(data, at, until, stop, final=final))
+            at = yield from self._token(data, start, stop, final=final)
+            if not start < at <= until:  # cut off, or it reached beyond
+                return at
+        if switch is None:  # what stands last may be cut off
+            last = data.rfind(b"<", at, stop)
+            until = last if last > data.rfind(b">", at, stop) else stop
+        if not _is_plain(data, at, until):
+            return (yield from self._exact(data, at, until, stop, final=final))
+        if until == stop:
+            return stop
+        return (yield from self._token(data, until, stop, final=final))
+
+    def _candidates(self, data: bytes, at: int, until: int) -> Sequence[int]:
+        """Return where the tags begin that may have something hot in them."""
+        hot = self._hot
+        if hot is None:
+            return [match.start() for match in _LOAD.finditer(data, at, until)]
+        low = bisect_left(hot, at)
+        high = bisect_left(hot, until, low)
+        if low == high:
+            return ()
+        starts = [match.start() for match in _LOAD.finditer(data, at, until)]
+        found = {bisect_left(starts, place) for place in hot[low:high]}
+        return [starts[index - 1] for index in sorted(found) if index]
+
+    def _exact(self, data: bytes, at: int, until: int, stop: int, *, final: bool) -> _Read:
+        """Read tag by tag until a place is passed; return where to go on, -1 to wait for more."""
+        while 0 <= at < until and not self._is_over:
+            skip = _SKIP_FOREIGN if self._nested else _SKIP
+            at = cast("re.Match[bytes]", skip.match(data, at, stop)).end()  # it matches nothing at all, too
+            if at < stop:
+                at = yield from self._token(data, at, stop, final=final)
+        return at
+
+    def _token(self, data: bytes, at: int, stop: int, *, final: bool) -> _Read:
+        """Read what begins with this ``<``; return where to go on, -1 to wait for more."""
+        kind = data[at + 1 : min(at + 2, stop)]
+        if not kind or (kind == b"/" and at + 2 == stop):  # at the very end
+            self.done = at
+            return stop if final else -1
+        if kind in b"!?" or (kind == b"/" and not data[at + 2 : at + 3].isalpha()):
+            return self._declaration(data, at, stop, final=final)
+        tag = TAG.match(data, at, stop)
+        if tag is None:
+            self._cut_off(data, at, stop, final=final)
+            return -1
+        name = tag[2].lower()
+        if tag[1]:
+            self._close(name)
+            return tag.end()
+        return (yield from self._start_tag(data, tag, name, stop, final=final))
+
+    def _cut_off(self, data: bytes, at: int, stop: int, *, final: bool) -> None:
+        """Wait for the rest of a tag, or let it pass where it is too long."""
+        self.done = at
+        if not final and stop - at >= HOLD:
+            self._tag = _LongTag()
+            self._tag.begin(data, at)
+            self.done = stop
+
+    def _declaration(self, data: bytes, at: int, stop: int, *, final: bool) -> int:
+        """Return where a comment, a doctype, CDATA or a bogus comment ends; -1 to wait for it."""
+        rest = data[at : min(at + 9, stop)]
+        if not final and len(rest) < 9 and any(mark.startswith(rest) for mark in _SHORT):
+            self.done = at
+            return -1
+        if rest.startswith(b"<!--"):
+            whole = _COMMENT.match(data, at, stop)
+            return whole.end() if whole else self._skip_until(data, _COMMENT_END, at + 4, stop)
+        if rest == b"<![CDATA[" and (self._xml or self._is_foreign):
+            return self._skip_until(data, _CDATA_END, at + 9, stop)
+        return self._skip_until(data, _BOGUS_END, at + 2, stop)
+
+    # -- tags
+
+    def _start_tag(self, data: bytes, tag: re.Match[bytes], name: bytes, stop: int, *, final: bool) -> _Read:
+        """Yield a start tag where it may load something; return where markup goes on, -1 where it does not."""
+        start, end = tag.span()
+        is_html = not self._xml and self._enter(name, data[start:end])
+        if name == b"script" and is_html:
+            return (yield from self._script_tag(data, start, end, stop, final=final))
+        if name in LOADING:
+            yield StartTag(name, start, end, end)
+        if not is_html:
+            return end
+        if name in _RAW:
+            return self._skip_until(data, _ENDS[name], end, stop)
+        if name == b"noscript":
+            return (yield from self._noscript(data, start, end, stop, final=final))
+        if name == b"plaintext":
+            self._is_over = True
+            self.done = stop
+        return end
+
+    def _script_tag(self, data: bytes, start: int, end: int, stop: int, *, final: bool) -> _Read:
+        """Yield a script with its text, or with the first `HOLD` bytes of it."""
+        text = _ScriptText()
+        close = text.end(data, end, stop)
+        limit = end + HOLD
+        if close < 0 and not final and stop < limit:
+            self.done = start
+            return -1
+        yield StartTag(b"script", start, end, min(close if close >= 0 else stop, limit))
+        if close < 0:
+            self._script = text
+            self.done = text.read
+        return close
+
+    def _noscript(self, data: bytes, start: int, end: int, stop: int, *, final: bool) -> _Read:
+        """Yield the tags in a ``<noscript>``."""
+        close = _ENDS[b"noscript"].search(data, end, stop)
+        if close is None:
+            if final or stop - end >= HOLD:
+                return end  # so long, or never closed: read on as markup
+            self.done = start
+            return -1
+        nested = self._nested.copy()
+        yield from self._read(data, end, close.start(), final=True)
+        # What is open there with scripts off is raw text with scripts on.
+        self._until = self._script = self._tag = None
+        self._is_over = False
+        self._nested = nested
+        return close.start()
+
+    # -- foreign content
+
+    @property
+    def _is_foreign(self) -> bool:
+        return bool(self._nested) and self._nested[-1] in _FOREIGN
+
+    def _enter(self, name: bytes, tag: bytes) -> bool:
+        """Follow a start tag in and out of ``<svg>`` and ``<math>``; return whether it is an HTML element."""
+        is_html = not self._is_foreign
+        if not is_html and name in _BREAKOUT and (name != b"font" or _FONT.search(tag)):
+            self._leave_foreign()
+            is_html = True
+        if name in _FOREIGN or (not is_html and (name in _INTEGRATION or _is_html_annotation(name, tag))):
+            if not tag.endswith(b"/>"):
+                self._nested.append(name)
+            return False
+        return is_html
+
+    def _leave_foreign(self) -> None:
+        while self._is_foreign:
+            self._nested.pop()
+
+    def _close(self, name: bytes) -> None:
+        if not self._nested:
+            return
+        if self._is_foreign and name in (b"p", b"br"):
+            self._leave_foreign()
+        elif name in self._nested:
+            while self._nested.pop() != name:
+                pass
+
+
+_FONT = re.compile(rb"[\t\n\f\r /](?:color|face|size)[\t\n\f\r =/>]", re.IGNORECASE)
+_HTML_ENCODING = re.compile(
+    rb"encoding[\t\n\f\r ]*=[\t\n\f\r ]*[\"']?(?:text/html|application/xhtml\+xml)", re.IGNORECASE
+)
+
+
+def _is_html_annotation(name: bytes, tag: bytes) -> bool:
+    return name == b"annotation-xml" and bool(_HTML_ENCODING.search(tag))
+
+
+def _is_plain(data: bytes, start: int, end: int) -> bool:
+    """Return whether ``end`` is sure to be markup if ``start`` is.
+
+    Were it inside a tag, then either no ">" would stand between that tag's "<" and there, or each of them in a quoted
+    value.
+    """
+    if data.rfind(b"<", start, end) > data.rfind(b">", start, end):
+        return False
+    return _CROOKED.search(data, start, end) is None
+
+
+class _ScriptText:
+    """The text of a script, which may be cut into pieces: plain, escaped, or doubly escaped.
+
+    Attributes:
+        read: How much of the bytes last given needs no second look.
+    """
+
+    __slots__ = ("_depth", "read")
+
+    def __init__(self) -> None:
+        self._depth = 0
+        self.read = 0
+
+    def end(self, data: bytes, at: int, stop: int) -> int:
+        """Return where the script's end tag begins, -1 where it has not come yet."""
+        while mark := _SCRIPT.search(data, at, stop):
+            at = mark.end()
+            text = mark[0]
+            if text == b"<!--":
+                self._depth = self._depth or 1
+                at -= 2  # "<!-->" is closed at once
+            elif text.startswith(b"-"):
+                if not text.endswith(b"!>"):
+                    self._depth = 0
+            elif mark[1]:
+                if self._depth < 2:
+                    return mark.start()
+                self._depth = 1
+            elif self._depth == 1:
+                self._depth = 2
+        self.read = max(at, stop - _LONGEST_MARK)
+        return -1
+
+
+class _LongTag:
+    """A tag that is too long to hold back: only its end is looked for, quotes and all."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self) -> None:
+        self._state = b""
+
+    def begin(self, data: bytes, at: int) -> None:
+        """Read what is there of it; it has no end yet."""
+        self.end(data[at:])
+
+    def end(self, data: bytes) -> int:
+        """Return the place behind its ``>``, -1 where it has not come yet."""
+        at, state = 0, self._state
+        while at < len(data):
+            if state in (b'"', b"'"):
+                close = data.find(state, at)
+                if close < 0:
+                    break
+                state, at = b"", close + 1
+                continue
+            step = _LONG[state].match(data, at)
+            at = step.end() if step else at
+            byte = data[at : at + 1]
+            at += 1
+            if byte == b">":
+                return at
+            state = (
+                byte
+                if state == b"=" and byte in b"\"'"
+                else _NEXT.get((state, byte), b"u" if state == b"=" else b"")
+            )
+        self._state = state
+        return -1
+
+
+# Between attributes, behind "=", and in a value without quotes: what changes nothing there.
+_LONG = {
+    b"": re.compile(rb"[^>=]*+"),
+    b"=": re.compile(rb"[\t\n\f\r ]*+"),
+    b"u": re.compile(rb"[^>\t\n\f\r ]*+"),
+}
+_NEXT = {(b"", b"="): b"=", (b"", b""): b"", (b"=", b""): b"=", (b"u", b""): b"u"}
