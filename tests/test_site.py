@@ -97,7 +97,7 @@ def test_settings_reach_the_decision() -> None:
     [
         ({"cookies": {"unknown": "allow"}}, "cookies that nobody declares are set without consent"),
         ({"records": {"url": "none"}}, "no proof of consent is kept"),
-        ({"site": {"mode": "report"}}, '[site] mode = "report": no cookie is held back.'),
+        ({"site": {"mode": "report"}}, '[site] mode = "report": no cookie and no tag is held back.'),
     ],
 )
 def test_risky_settings_warn(sections: dict[str, Any], words: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 
 from consent_middleware.banner import Page
 from consent_middleware.choices import Answer, Choices, Method, Outcome
+from consent_middleware.csp import parse_reports
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -22,11 +23,14 @@ if TYPE_CHECKING:
     from consent_middleware.banner import Banner
     from consent_middleware.caching import Headers
     from consent_middleware.config import ConsentConfig
+    from consent_middleware.csp import Violations
     from consent_middleware.records.model import AppendRecord
+    from consent_middleware.reporting import Reporter
     from consent_middleware.visitor import Visitor
 
-__all__ = ["MAX_BODY", "Endpoints", "OwnRequest", "Reply", "local_path"]
+__all__ = ["CSP_REPORT", "MAX_BODY", "Endpoints", "OwnRequest", "Reply", "local_path"]
 
+CSP_REPORT = "csp-report"
 MAX_BODY = 16_384
 _MAX_FIELDS = 1_000
 _MAX_PATH = 2_048
@@ -103,7 +107,15 @@ class Reply:
 class Endpoints:
     """Answer requests below `path` for one site."""
 
-    def __init__(self, config: ConsentConfig, banner: Banner, assets: Assets, choices: Choices) -> None:
+    def __init__(
+        self,
+        config: ConsentConfig,
+        banner: Banner,
+        assets: Assets,
+        choices: Choices,
+        violations: Violations | None,
+        reporter: Reporter,
+    ) -> None:
         self._config = config
         self._catalog = config.catalog
         self._banner = banner
@@ -115,7 +127,10 @@ class Endpoints:
             "static": (frozenset({"GET", "HEAD"}), self._static),
             "state.json": (frozenset({"GET", "HEAD"}), self._state),
             "choice": (frozenset({"POST"}), self._choice),
+            **({CSP_REPORT: (frozenset({"POST"}), self._csp_report)} if violations else {}),
         }
+        self._violations = violations
+        self._reporter = reporter
 
     @staticmethod
     def wants_body(method: str) -> bool:
@@ -161,6 +176,14 @@ class Endpoints:
             "fingerprint": catalog.fingerprint,
         }
         return json.dumps(state, ensure_ascii=False).encode()
+
+    def _csp_report(self, request: OwnRequest) -> Reply:
+        """Count what browsers say a policy stopped. Anybody may send it, so it is only ever told in a log."""
+        for violation in parse_reports(request.header(b"content-type") or b"", request.body):
+            finding = self._violations.add(violation) if self._violations else None
+            if finding is not None:
+                self._reporter.once(finding.level, finding.key, finding.text)
+        return Reply(204, [(b"cache-control", b"no-store")])
 
     def _static(self, request: OwnRequest) -> Reply:
         wanted, _, name = request.rest.removeprefix("static/").partition("/")

@@ -116,6 +116,7 @@ class Response:
     ) -> None:
         self._exchange = exchange
         self._status = status
+        self._policy: Headers = []
         own = exchange.staged_cookies() if exchange.staged is not None else []
         self._pending = [*headers, *own] if own else headers
         lasting = tuple([(name, value) for name, value in self._pending if name not in _LENGTH])
@@ -125,6 +126,7 @@ class Response:
         self._shared = self._is_shared(reading, sets_cookie=sets_cookie)
         self._personal = bool(own) or exchange.was_read
         if content_type and has_page(status):
+            self._add_policy()
             self._gets_markup = self._is_page(reading.kind)
             holding = exchange.holding(shared=self._shared)
             if reading.kind.rewritable and (holding or self._gets_markup) and self._can_read(reading.kind):
@@ -198,11 +200,20 @@ class Response:
 
     def plain(self) -> Headers:
         """Return the headers of a response whose body is left alone."""
+        policy = self._policy
         if not self._personal:
-            return self._pending
-        return make_private(
-            [(name.lower(), value) for name, value in self._pending], self._exchange.site.vary
-        )
+            return [*self._pending, *policy] if policy else self._pending
+        headers = [(name.lower(), value) for name, value in self._pending]
+        return make_private(headers, self._exchange.site.vary) + policy
+
+    def _add_policy(self) -> None:
+        """Put a policy of our own beside the app's, and look at whether the app's lets our files in."""
+        exchange = self._exchange
+        if not (self._shared or exchange.wants_document):
+            return
+        granted = None if self._shared else exchange.visitor.decision.granted
+        self._policy = [*exchange.site.policies.headers(granted, exchange.base)]
+        self._personal = self._personal or (bool(self._policy) and not self._shared)
 
     # -- whose page it is
 
@@ -258,6 +269,8 @@ class Response:
         policy = self._reading.values.get(b"content-security-policy")
         if policy is not None or self._shared:
             self._find_nonce(policy or b"")
+        if policy is not None and self._gets_markup:
+            self._exchange.site.check_policy(policy, self._exchange.nonce)
         if self._exchange.method == "HEAD":
             self.headers = self._rewritten(None)
 
@@ -285,7 +298,7 @@ class Response:
     def _rewritten(self, length: int | None) -> Headers:
         """Return a document's headers: nothing stale, its own entity tag, private unless shared."""
         exchange, reading = self._exchange, self._reading
-        headers = [*(reading.kept if self._shared else reading.private)]
+        headers = [*(reading.kept if self._shared else reading.private), *self._policy]
         if b"etag" in reading.values:
             # Only documents get their own tags back, so a fragment goes without.
             headers = self._tagged(headers, drop=bool(exchange.nonce) or not self._gets_markup)

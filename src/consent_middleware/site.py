@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import translate
+from functools import lru_cache
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +18,8 @@ from consent_middleware.banner import Banner
 from consent_middleware.choices import Choices
 from consent_middleware.codec import ChoiceCodec
 from consent_middleware.config import ConsentConfig, load_config, load_secret_keys
-from consent_middleware.endpoints import Endpoints
+from consent_middleware.csp import Policies, Violations, missing_sources
+from consent_middleware.endpoints import CSP_REPORT, Endpoints
 from consent_middleware.errors import StoreError
 from consent_middleware.holding import Holdings
 from consent_middleware.policy import Rules
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["ConfigSource", "Hooks", "Site"]
 
 ConfigSource = str | PathLike[str] | Mapping[str, Any] | ConsentConfig | None
+_NONCE = re.compile(r"'nonce-[^']*'")
 _SHORT_KEY = 16
 _PLACEHOLDER = "change-me"
 
@@ -92,11 +96,16 @@ class Site:
             notice=self.banner.notice,
             new_id=lambda: secrets.token_urlsafe(12),
         )
-        self.endpoints = Endpoints(self.config, self.banner, self.assets, self.choices)
         self.enforce = site.mode == "enforce"
         self.reporter = Reporter(
             report_only=not self.enforce, use=self.config.use, essential=self.config.cookies.essential
         )
+        self.policies = Policies(self.config, self.catalog, f"{site.path}/{CSP_REPORT}")
+        violations = Violations(self.config, self.catalog) if self.config.csp.mode != "off" else None
+        self.endpoints = Endpoints(
+            self.config, self.banner, self.assets, self.choices, violations, self.reporter
+        )
+        self._missing = lru_cache(maxsize=64)(missing_sources)
         self._set_looked_up(site)
         self.store = self._open_store()
         self._warn(keys)
@@ -127,6 +136,17 @@ class Site:
             return known, host
         pinned_scheme, _, pinned_host = self._origin.partition("://")
         return pinned_scheme, pinned_host
+
+    def check_policy(self, policy: bytes, nonce: str) -> None:
+        """Say once what the app's own Content-Security-Policy lacks for our files to work."""
+        # Without its nonce a policy is the same each time.
+        text = _NONCE.sub("'nonce-0'", policy.decode("latin-1"))
+        for source in self._missing(text, nonce="0" if nonce else ""):
+            words = (
+                f"the app's Content-Security-Policy keeps the middleware's own files out. Add to it: {source}. "
+                "Until then pages behave as with scripts off."
+            )
+            self.reporter.once(logging.WARNING, ("app-csp", source), words)
 
     def commit(self, outcome: Outcome) -> tuple[ConsentRecord, ...] | None:
         """Make a choice durable, in the store or else in the journal. Blocks until it is.
@@ -159,7 +179,9 @@ class Site:
         if self.config.records.url == "none":
             _warning('[records] url = "none": no proof of consent is kept (GDPR article 7(1) asks for it).')
         if not self.enforce:
-            _warning('[site] mode = "report": no cookie is held back.')
+            _warning('[site] mode = "report": no cookie and no tag is held back.')
+        if self.policies.size_warning:
+            _warning(self.policies.size_warning)
 
 
 def _rules(config: ConsentConfig) -> Rules:

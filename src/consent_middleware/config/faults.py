@@ -39,10 +39,7 @@ _NOT_YET: tuple[tuple[str, str, tuple[object, ...]], ...] = (
     ("site", "regime", ("opt-in",)),
     ("site", "region_headers", ([],)),
     ("site", "replay_on_grant", (False,)),
-    ("site", "reload_on_change", (False,)),
     ("signals", "tk", (False,)),
-    ("csp", "mode", ("off",)),
-    ("csp", "allow", ([],)),
     ("records", "ip", ("none",)),
     ("records", "user_agent", ("none",)),
 )
@@ -196,6 +193,12 @@ def _essential_service_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
     for index, table in _tables(raw, "services"):
         if table.get("category") != ESSENTIAL:
             continue
+        for position, pattern in enumerate(table.get("hosts") or ()):
+            owners = _trackers_at(str(pattern))
+            if owners:
+                problem = f"{pattern!r} is where {', '.join(owners)} tracks; it cannot be essential."
+                path = f"services[{index}].hosts[{position}]"
+                yield Fault(path, problem, "Declare the service in a category that is asked about.")
         known = builtin_services().get(str(table.get("id")))
         if known and known.category in _TRACKING:
             problem = f"{known.id!r} is {known.category} software; it cannot be essential."
@@ -207,6 +210,21 @@ def _essential_service_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
                 problem = f"{name!r} is a tracking cookie of {', '.join(owners)}; it cannot be essential."
                 path = f"services[{index}].cookies[{position}].name"
                 yield Fault(path, problem, "Declare the service in a category that is asked about.")
+
+
+def _trackers_at(pattern: str) -> list[str]:
+    """Return the names of the services that measure or advertise at a host pattern."""
+    name = pattern.partition("/")[0]
+    return [
+        service.name
+        for service in builtin_services().values()
+        if service.category in _TRACKING
+        and any(
+            host.removeprefix("*.") == name.removeprefix("*.")
+            or (name.startswith("*.") and host.partition("/")[0].endswith(name[1:]))
+            for host in service.hosts
+        )
+    ]
 
 
 def _language_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
@@ -264,13 +282,6 @@ def _version_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
             path = f"categories[{index}].basis"
             yield Fault(
                 path, "'exempt_with_objection' is not available in this version yet.", "Use 'consent'."
-            )
-    for index, table in _tables(raw, "services"):
-        if table.get("hold") is False:
-            yield Fault(
-                f"services[{index}].hold",
-                "False is not available in this version yet.",
-                "Leave it out: the service is held.",
             )
 
 

@@ -70,6 +70,18 @@ Host = Annotated[
         "('www.example.com/stats/'), or a path of this site ('/stats/'); without scheme or port",
     ),
 ]
+ConsentKey = Literal[
+    "google.ad_storage",
+    "google.ad_user_data",
+    "google.ad_personalization",
+    "google.analytics_storage",
+    "google.functionality_storage",
+    "google.personalization_storage",
+    "uet.ad_storage",
+    "clarity.ad_Storage",
+    "clarity.analytics_Storage",
+    "meta",
+]
 Text = str | dict[str, str]
 
 
@@ -130,6 +142,7 @@ class SignalsSection(_Section):
     dnt_scope: Literal["tracking", "all"] = "tracking"
     when_on: Literal["quiet", "ask"] = "quiet"
     tk: bool = False
+    gpp: bool = False
 
 
 class CookiesSection(_Section):
@@ -137,6 +150,14 @@ class CookiesSection(_Section):
 
     essential: list[CookieName] = []
     unknown: Literal["block", "allow"] = "block"
+
+
+class ConsentModeSection(_Section):
+    """``[consent_mode]``: settings of the consent modes that vendors offer (GCM-2)."""
+
+    wait_for_update_ms: Annotated[int, AfterValidator(lambda ms: _between(ms, 0, 10_000))] = 0
+    ads_data_redaction: bool = False
+    url_passthrough: bool = False
 
 
 class CspSection(_Section):
@@ -202,6 +223,7 @@ class ServiceSection(_Section):
     hosts: list[Host] | None = None
     inline: list[str] | None = None
     storage: list[CookieName] | None = None
+    consent_mode: list[ConsentKey] | None = None
     cookies: list[CookieSection] | None = None
 
     def over(self, base: Service | None) -> Service:
@@ -228,6 +250,7 @@ class ConsentConfig(_Section):
     use: list[str] = []
     signals: SignalsSection = SignalsSection()
     cookies: CookiesSection = CookiesSection()
+    consent_mode: ConsentModeSection = ConsentModeSection()
     csp: CspSection = CspSection()
     records: RecordsSection = RecordsSection()
     banner: BannerSection = BannerSection()
@@ -294,6 +317,7 @@ SECTIONS: dict[str, type[BaseModel]] = {
     "controller": ControllerSection,
     "signals": SignalsSection,
     "cookies": CookiesSection,
+    "consent_mode": ConsentModeSection,
     "csp": CspSection,
     "records": RecordsSection,
     "banner": BannerSection,
