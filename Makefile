@@ -1,6 +1,6 @@
 # make demo   a small site with consent, on http://127.0.0.1:8000
 # make test   everything: lint, types, tests, a real browser
-# make bench  what the middleware adds to a request, beside others
+# make bench  what the middleware adds to a request, beside others, and to a page
 PYTHON ?= python3
 VENV   ?= .venv
 PORT   ?= 8000
@@ -46,6 +46,7 @@ conformance: $(VENV)/.test
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/overhead.py
+	$(BIN)/python benchmarks/rewriting.py
 
 wheel: $(VENV)/.test
 	$(BIN)/python -m build

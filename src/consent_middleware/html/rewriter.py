@@ -73,7 +73,7 @@ _DISGUISED = re.compile(
     rb"&(?:#(?:0*(?:47|92|9|10|13)(?!\d)|x0*(?:2f|5c|9|a|d)(?![0-9a-f]))|b?sol;|tab;|newline;)", re.IGNORECASE
 )
 _BACKSLASH = re.compile(rb"[=:\"'\s/]\\[/\\]|:\\|[=\"'\s][/\\]\\")
-_INLINE = re.compile(rb"<script[\t\n\f\r >]([^<]*+(?:<(?!/script)[^<]*+)*+)", re.IGNORECASE)
+_INNER = re.compile(rb"srcdoc|data-src", re.IGNORECASE)
 _CANDIDATE = re.compile(r"[\s,]*(\S*[^\s,])(?:\s[^,]*)?")
 _HTML_TAG = re.compile(rb"<html[\t\n\f\r ][^>]*>", re.IGNORECASE)
 _DATA = re.compile(rb"(?:\xef\xbb\xbf)?\s*+[{\[]")  # JSON that is called HTML
@@ -193,20 +193,29 @@ class Rewriter:
         holding = self._holding
         if holding.has_paths:
             return None
-        concerns = holding.concerns
-        found = [match.start() for match in _HOSTS.finditer(data) if concerns(match[1])]
+        concerned = [host for host in set(_HOSTS.findall(data)) if holding.concerns(host)]
+        found = [m.start() for m in _HOSTS.finditer(data) if m[1] in concerned] if concerned else []
         if b"\\" in data:
             found += [match.start() + 1 for match in _BACKSLASH.finditer(data)]
-        found += [match.start() for match in _DISGUISED.finditer(data)]
-        for word in (b"srcdoc", b"data-src"):
-            at = data.find(word)
-            while at >= 0:
-                found.append(at)
-                at = data.find(word, at + 1)
-        if not found and holding.has_inline:
-            found = [m.start(1) for m in _INLINE.finditer(data) if holding.inline(m[1])]
+        if b"&" in data:
+            found += [match.start() for match in _DISGUISED.finditer(data)]
+        if b"iframe" in data or b"IFRAME" in data:
+            found += [match.start() for match in _INNER.finditer(data)]
+        if holding.has_inline and not found:
+            found += self._inline_places(data, b"<script", b"</script")
+            found += self._inline_places(data, b"<SCRIPT", b"</SCRIPT")
         found.sort()
         return found
+
+    def _inline_places(self, data: bytes, begin: bytes, end: bytes) -> Iterator[int]:
+        """Yield where inline scripts stand that are held."""
+        at = data.find(begin)
+        while at >= 0:
+            close = data.find(end, at)
+            close = close if close >= 0 else len(data)
+            if self._holding.inline(data[at:close]):
+                yield at
+            at = data.find(begin, close)
 
     # -- one tag
 
