@@ -221,7 +221,7 @@ def _trackers_at(pattern: str) -> list[str]:
         if service.category in _TRACKING
         and any(
             host.removeprefix("*.") == name.removeprefix("*.")
-            or (name.startswith("*.") and host.partition("/")[0].endswith(name[1:]))
+            or (name.startswith("*.") and "/" not in host and host.endswith(name[1:]))
             for host in service.hosts
         )
     ]
