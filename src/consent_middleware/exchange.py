@@ -23,7 +23,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from consent_middleware.banner import Shape
-from consent_middleware.caching import unsuffix_etags
+from consent_middleware.caching import make_private, unsuffix_etags
 from consent_middleware.choices import Answer, Method, Outcome
 from consent_middleware.consent import Consent
 from consent_middleware.cookies import cookie_pairs, set_cookie_name
@@ -49,6 +49,7 @@ __all__ = ["Exchange"]
 
 _NOTHING: frozenset[str] = frozenset()
 _FRAMES = frozenset({b"iframe", b"frame", b"embed", b"object", b"fencedframe"})
+_WORKERS = frozenset({b"worker", b"sharedworker", b"serviceworker"})
 _HTML = (b"text/html", b"application/xhtml+xml")
 _NO_GZIP = re.compile(rb"gzip\s*;\s*q\s*=\s*0(?:\.0*)?\s*(?:,|\Z)")
 _NONCE = re.compile(r"[A-Za-z0-9+/_=-]{1,256}\Z")
@@ -307,11 +308,19 @@ class Exchange:
                 cookies = True
         html = content_type.lower().startswith(_HTML)
         sent = self.filter_set_cookies(headers) if cookies else headers
+        if self.site.policies.is_on and self.header(b"sec-fetch-dest") in _WORKERS:
+            sent = self._with_worker_policy(sent)
         if not (html or self.was_read or self.unsuffixed or self.staged is not None):
             return sent
         # The response knows its exchange, never the other way round: a cycle would be the collector's work.
         response = Response(self, status, sent, content_type if html else b"", sets_cookie=cookies)
         return response if response.headers is None else response.headers
+
+    def _with_worker_policy(self, headers: Headers) -> Headers:
+        """Return the headers of a worker's script with our policy: a worker obeys its own response's, not the page's."""
+        policy = self.site.policies.headers(self.visitor.decision.granted, self.base)
+        lowered = [(name.lower(), value) for name, value in headers]
+        return [*make_private(lowered, self.site.vary), *policy]
 
     def respond_socket(self, headers: Headers) -> Headers:
         """Take the headers of a websocket's acceptance or denial; nothing but its cookies is ours."""

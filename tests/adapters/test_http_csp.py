@@ -187,3 +187,18 @@ def test_an_app_policy_that_lets_us_in_is_not(
     """'self' or a nonce that we reuse is enough."""
     serve((200, [HTML, ("Content-Security-Policy", own)], [PAGE])).visit()
     assert "keeps the middleware's own files out" not in caplog.text
+
+
+@pytest.mark.parametrize("destination", ["worker", "sharedworker", "serviceworker"])
+def test_a_workers_script_gets_the_policy(serve: Serve, destination: str) -> None:
+    """A worker obeys the policy of its own response, not that of the page that starts it."""
+    app = serve((200, [("Content-Type", "text/javascript")], [b"importScripts('x.js')"]), csp())
+    response = app.get("/worker.js", {"sec-fetch-dest": destination})
+    assert "'self'" in policy(response)
+    assert response.get("cache-control") == "private"
+
+
+def test_any_other_script_gets_none(serve: Serve) -> None:
+    """A page's script obeys the page's policy, and stays cacheable."""
+    app = serve((200, [("Content-Type", "text/javascript")], [b"1"]), csp())
+    assert app.get("/app.js", {"sec-fetch-dest": "script"}).headers == [("content-type", "text/javascript")]

@@ -11,13 +11,17 @@ import os
 import shutil
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.request import urlopen
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, sync_playwright
+from werkzeug.serving import make_server
+
+from consent_middleware.wsgi import ConsentMiddleware
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -199,6 +203,24 @@ class MakeVisit(Protocol):
 
     def __call__(self, shop: Shop | None = None, /, **settings: Any) -> Visit:
         """Begin a visit."""
+
+
+@contextmanager
+def launched_site(page: bytes, config: dict[str, Any]) -> Iterator[str]:
+    """Serve one page behind the WSGI middleware in this process; give its address."""
+
+    def app(_: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/html; charset=utf-8")])
+        return [page]
+
+    wrapped = ConsentMiddleware(app, config, KEY)
+    server = make_server("127.0.0.1", 0, wrapped, threaded=True)
+    thread = Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    server.server_close()
+    thread.join()
 
 
 def launch(playwright: Playwright) -> Browser:

@@ -59,6 +59,7 @@ class Policies:
         report_path: Where browsers report to, from the root of the app, e.g. ``/_consent/csp-report``.
 
     Attributes:
+        is_on: Whether there are any.
         size_warning: What to tell the site where the header may grow too large for a proxy; None otherwise.
 
     Raises:
@@ -68,7 +69,7 @@ class Policies:
     def __init__(self, config: ConsentConfig, catalog: Catalog, report_path: str) -> None:
         _check(config.csp.allow)
         enforces = config.csp.mode == "enforce" and config.site.mode == "enforce"
-        self._is_off = config.csp.mode == "off"
+        self.is_on = config.csp.mode != "off"
         self._name = _ENFORCED if enforces else _REPORTED
         self._report_path = report_path
         own = map(read_source, (*config.site.origins, *config.csp.allow))
@@ -90,7 +91,7 @@ class Policies:
                 itself decides, so that every declared service is allowed.
             base: Where the app is mounted; empty at the root.
         """
-        if self._is_off:
+        if not self.is_on:
             return ()
         return self._made(self._gates if granted is None else granted & self._gates, base)
 
