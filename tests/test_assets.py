@@ -3,14 +3,18 @@ from __future__ import annotations
 import gzip
 import json
 import re
+import shutil
+import subprocess
+from typing import Any
 
 import pytest
 
-from consent_middleware.assets import Assets, site_table
+from consent_middleware.assets import Assets, site_table, strip_script
+from consent_middleware.catalog import Catalog
 from consent_middleware.policy import DntScope, Rules, WhenOn
 from consent_middleware.resources import read_bytes
 from consent_middleware.visitor import CookieNames
-from helpers_core import make_catalog, service
+from helpers_core import make_catalog, make_config, service
 
 CATALOG = make_catalog(
     service("shop", "essential"),
@@ -66,8 +70,8 @@ def test_no_angle_of_the_site_stands_in_the_guard() -> None:
     found = Assets(evil, Rules(), CookieNames()).get("guard.js")
     assert found is not None
     assert b"</script" not in found.plain
-    source = read_bytes("static", "banner", "guard.js")
-    assert found.plain.count(b"<") == source.count(b"<")
+    source = strip_script(read_bytes("static", "banner", "guard.js").decode())
+    assert found.plain.count(b"<") == source.count("<")
 
 
 def test_the_hash_is_short_and_stable() -> None:
@@ -125,3 +129,77 @@ def test_asked_units_are_named_by_their_place() -> None:
     """The guard knows which of the units must have an answer."""
     found = site_table(CATALOG, Rules(), CookieNames())
     assert {found["units"][i] for i in found["asked"]} == CATALOG.asked
+
+
+# -- what the guard costs
+
+CODE_LIMIT = 5_600
+SERVICE_LIMIT = 45
+
+
+def guard_size(catalog: Catalog, **settings: Any) -> int:
+    """Return the compressed size of guard.js as it is served."""
+    found = Assets(catalog, Rules(), CookieNames(), **settings).get("guard.js")
+    assert found is not None
+    return len(found.compressed)
+
+
+def test_the_guards_code_stays_small() -> None:
+    """Comments and indentation cost nothing; what is left is weighed with the smallest table."""
+    size = guard_size(Catalog(categories={}, services={}))
+    print(f"guard.js: {size} bytes of code")  # noqa: T201 - the number is the point
+    assert size <= CODE_LIMIT
+
+
+def test_a_service_costs_little() -> None:
+    """What the catalogue's services add to guard.js, by service."""
+    alone = make_config(site={"catalog_hosts": False}).catalog
+    full = make_config().catalog
+    count = sum(1 for unit, _ in full.reach if unit)
+    cost = (guard_size(full) - guard_size(alone)) / count
+    print(f"guard.js: {cost:.1f} bytes for each of {count} services")  # noqa: T201 - the number is the point
+    assert cost <= SERVICE_LIMIT
+
+
+@pytest.mark.parametrize("name", ["guard.js", "banner.js", "signals.js", "gpp.js"])
+def test_no_comment_is_served(name: str) -> None:
+    """Comments and indentation stay in the source, and the rest is still a script."""
+    bare = strip_script(read_bytes("static", "banner", name).decode())
+    assert not re.search(r"^\s*//|^\s|/\*\*", bare, re.MULTILINE)
+    node = shutil.which("node")
+    if node is None:
+        pytest.fail("node is not installed: scripts cannot be checked. apt-get install nodejs")
+    done = subprocess.run([node, "--check", "-"], input=bare, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_table_says_who_holds_what() -> None:
+    """Patterns by the unit that lets them through; of the free only what a held pattern covers."""
+    catalog = make_catalog(
+        service("ads", "marketing", "ad_id", hosts=("*.ads.example",), storage=("ad_*",)),
+        service("chat", "essential", "chat_id", hosts=("chat.ads.example", "chat.example")),
+        essential=("basket",),
+    )
+    found = site_table(catalog, Rules(), CookieNames())
+    assert found["hosts"] == {"ads": "*.ads.example", "": "chat.ads.example"}
+    assert found["cookies"] == {"": "basket chat_id", "ads": "ad_id"}
+    assert found["storage"] == {"ads": "ad_*"}
+
+
+def test_in_report_mode_the_guard_holds_nothing() -> None:
+    """Without a table of hosts nothing is intercepted."""
+    found = site_table(CATALOG, Rules(), CookieNames(), hold=False)
+    assert not {"hosts", "cookies", "storage"} & set(found)
+
+
+@pytest.mark.parametrize("setting", ["allow_unknown", "reload", "gpp"])
+def test_settings_are_compiled_in(setting: str) -> None:
+    """A setting is another file; one that is off costs nothing."""
+    assert guard_size(CATALOG, **{setting: True}) > guard_size(CATALOG)
+
+
+def test_vendors_are_only_told_where_one_listens() -> None:
+    """The code for consent modes is served where a declared service has one."""
+    listening = make_catalog(service("ga", "analytics", consent_mode=("google.analytics_storage",)))
+    found = [Assets(catalog, Rules(), CookieNames()).get("guard.js") for catalog in (CATALOG, listening)]
+    assert [b"dataLayer" in asset.plain for asset in found if asset] == [False, True]

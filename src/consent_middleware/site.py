@@ -86,7 +86,19 @@ class Site:
         rules = _rules(self.config)
         codec = ChoiceCodec(self.catalog, keys, site.id)
         self.visitors = Visitors(self.config, rules, codec)
-        self.assets = Assets(self.catalog, rules, self.visitors.names)
+        self.enforce = site.mode == "enforce"
+        self.policies = Policies(self.config, self.catalog, f"{site.path}/{CSP_REPORT}")
+        self.assets = Assets(
+            self.catalog,
+            rules,
+            self.visitors.names,
+            hold=self.enforce,
+            allow_unknown=self.config.cookies.unknown == "allow",
+            # A policy cannot be changed once the page is there.
+            reload=site.reload_on_change or self.policies.enforces,
+            consent_mode=self.config.consent_mode.model_dump(),
+            gpp=self.config.signals.gpp,
+        )
         self.banner = Banner(self.config, self.assets)
         self.holdings = Holdings(self.catalog)
         self.choices = Choices(
@@ -96,11 +108,9 @@ class Site:
             notice=self.banner.notice,
             new_id=lambda: secrets.token_urlsafe(12),
         )
-        self.enforce = site.mode == "enforce"
         self.reporter = Reporter(
             report_only=not self.enforce, use=self.config.use, essential=self.config.cookies.essential
         )
-        self.policies = Policies(self.config, self.catalog, f"{site.path}/{CSP_REPORT}")
         violations = Violations(self.config, self.catalog) if self.config.csp.mode != "off" else None
         self.endpoints = Endpoints(
             self.config, self.banner, self.assets, self.choices, violations, self.reporter

@@ -18,56 +18,100 @@
 
   // Lifting
 
+  const ATTRIBUTES = ["srcset", "imagesrcset", "poster", "background", "href", "xlink:href", "data", "src"];
+  const WAITING = ATTRIBUTES.map((name) => `[data-${name.replace(":", "\\:")}]`);
   const NAMED = ":is([data-category],[data-service],[data-name])";
   const SCRIPTS = `script[type="text/plain"]${NAMED}`;
-  const OTHERS = `template${NAMED},:not(script):is([data-src],[data-srcset])${NAMED}`;
-  const lifted = new WeakSet();
+  const OTHERS = `template${NAMED},:not(script):is(${WAITING})${NAMED}`;
+  const PATIENCE_MS = 10000;
+  const failed = new WeakSet();
   const warned = new Set();
-  /** @type {any} */
-  let policy;
-  const rules = { createScript: String, createScriptURL: String };
-  /** Made with the first script: a strict site may not know its name. */
-  const trust = () => policy ??= page.trustedTypes?.createPolicy("consent", rules) ?? rules;
+  const { trust } = core;
 
   /** @param {any} el The service decides where one is named. */
   const nameOf = (el) => el.dataset.service || el.dataset.name || el.dataset.category || "";
 
-  /** @param {string[]} withdrawn */
+  /** Any one of several will do. @param {string[]} withdrawn */
   const due = (withdrawn) => (/** @type {any} */ el) => {
     const name = nameOf(el);
-    if (lifted.has(el)) return false;
+    if (failed.has(el)) return false;
     if (name[0] === "!") return withdrawn.includes(name.slice(1));
-    if (core.ids.includes(name)) return core.accepted(name);
+    const declared = name.split(" ").filter((/** @type {string} */ id) => core.ids.includes(id));
+    if (declared.length) return declared.some(core.accepted);
     if (!warned.has(name)) console.warn(`consent: "${name}" is not declared and stays held back`);
     warned.add(name);
     return false;
   };
 
-  /** Settles once an external script has run or failed. @param {any} held */
+  /** This document and those of our own origin inside it. @param {any} [win] @returns {any[]} */
+  function documents(win = page) {
+    try {
+      return [win.document, ...Array.from(win, documents).flat()];
+    } catch {
+      return [];
+    }
+  }
+
+  /** @param {string} css */
+  const everywhere = (css) => documents().flatMap((one) => $$(css, one));
+
+  /** Gives an element its URLs back, through the guard: what is still not granted stays held. @param {any} el */
+  function restore(el) {
+    const kept = ATTRIBUTES.map((name) => [name, el.getAttribute(`data-${name}`)]).filter(([, value]) => value !== null);
+    const script = el.localName === "script";
+    if (script && kept.length) el.setAttribute("type", el.dataset.type || "");
+    for (const name of [...kept.map(([name]) => name), "type"]) el.removeAttribute(`data-${name}`);
+    if (script && !el.getAttribute("type")) el.removeAttribute("type");
+    for (const [name, value] of kept) {
+      const url = /^(script|embed|object)$/.test(el.localName) ? trust().createScriptURL(value) : value;
+      if (name[0] === "x") el.setAttributeNS("http://www.w3.org/1999/xlink", name, url);
+      else el.setAttribute(name, url);
+      // Of these a change alone is not noticed.
+      if (name === "imagesrcset") el.replaceWith(el);
+    }
+    if (el.localName === "source") el.parentNode?.load?.();
+  }
+
+  /** Settles once a script has run or failed. @param {any} held */
   function run(held) {
+    if (held.matches(`:is(${WAITING})`)) {
+      // The element itself: the page may listen to it. What fires no event is not waited for.
+      const over = !held.noModule && /^$|module|(java|ecma)script/.test(held.dataset.type || "") && new Promise((done) => {
+        for (const type of ["load", "error"]) held.addEventListener(type, done, { once: true });
+        setTimeout(done, PATIENCE_MS);
+      });
+      restore(held);
+      return over;
+    }
     // A clone passes Trusted Types; only source and text need the policy.
     const script = held.cloneNode();
-    const { src = held.getAttribute("src"), type } = held.dataset;
-    for (const name of ["type", "src", "data-src", "data-type"]) script.removeAttribute(name);
+    const { type } = held.dataset;
+    const src = held.getAttribute("src");
+    for (const name of ["type", "src", "data-type"]) script.removeAttribute(name);
     if (type) script.type = type;
     script.nonce = held.nonce;
     if (src) script.src = trust().createScriptURL(src);
     else script.text = trust().createScript(held.text);
-    // What fires no event is not waited for.
-    const over = src && !script.noModule && /^$|module|(java|ecma)script/.test(script.type)
-      && new Promise((done) => { script.onload = script.onerror = done; });
+    const over = src && new Promise((done) => {
+      script.onload = script.onerror = done;
+      setTimeout(done, PATIENCE_MS);
+    });
     held.replaceWith(script);
     return over;
   }
 
   /** @param {any} el */
   function open(el) {
-    for (const name of ["srcset", "src"]) {
-      const value = el.getAttribute(`data-${name}`);
-      if (value !== null) el.setAttribute(name, value);
-      el.removeAttribute(`data-${name}`);
+    if (el.localName !== "template") {
+      const focused = el.ownerDocument.activeElement === el;
+      const { sandbox } = el.dataset;
+      if (sandbox !== undefined) el.setAttribute("sandbox", sandbox);
+      el.removeAttribute("data-sandbox");
+      if (isPlaceholder(el)) el.removeAttribute("srcdoc");
+      restore(el);
+      if (focused) el.focus();
+      return;
     }
-    if (el.localName !== "template") return;
     const content = document.importNode(el.content, true);
     // Its scripts join the queue, so that they run in order too.
     for (const script of $$('script:not([type="text/plain"])', content)) {
@@ -79,19 +123,26 @@
     el.replaceWith(content);
   }
 
+  /** Held where no look at the document finds them: pixels that never come into it, shadow roots. @param {string[]} withdrawn */
+  function loose(withdrawn) {
+    for (const el of core.loose) if (el.getRootNode() === document || !el.matches(`:is(${WAITING})`)) core.loose.delete(el);
+    return [...core.loose].filter(due(withdrawn));
+  }
+
   /** @param {string[]} withdrawn */
   async function lift(withdrawn) {
     for (;;) {
-      const others = $$(OTHERS).filter(due(withdrawn));
+      const others = everywhere(OTHERS).filter(due(withdrawn));
       // Looked up anew each time: the visitor may withdraw while one loads.
-      const next = others.length ? others : $$(SCRIPTS).filter(due(withdrawn)).slice(0, 1);
-      if (!next.length) return;
-      for (const el of next) {
-        lifted.add(el);
+      const next = others.length ? others : everywhere(SCRIPTS).filter(due(withdrawn)).slice(0, 1);
+      const last = next.length ? next : loose(withdrawn);
+      if (!last.length) return;
+      for (const el of last) {
         try {
-          if (others.length) open(el);
+          if (next === others || last !== next) open(el);
           else await run(el);
         } catch (error) {
+          failed.add(el);
           console.error(error);
         }
       }
@@ -101,6 +152,71 @@
   let lifting = Promise.resolve();
   /** @param {string[]} [withdrawn] */
   const liftAll = (withdrawn = []) => { lifting = lifting.then(() => lift(withdrawn)); };
+
+  // What stands in a held frame
+
+  /** @param {any} el */
+  const isPlaceholder = (el) => el.localName === "iframe" && /data-consent-load|consent-held/.test(el.getAttribute("srcdoc") || "");
+  const prepared = new WeakSet();
+
+  /** Shows the buttons of a held frame's document, which need a script. @param {any} frame */
+  function reveal(frame) {
+    if (!isPlaceholder(frame)) return;
+    for (const button of $$("[data-consent-load]", frame.contentDocument || document.createElement("p"))) {
+      button.hidden = false;
+      button.onclick = () => {
+        const { consentLoad, unit } = button.dataset;
+        if (consentLoad === "once") {
+          core.free.add(frame);
+          open(frame);
+        } else {
+          consent.acceptService([unit, ...Object.keys(category).filter((id) => category[id] === unit)]);
+        }
+      };
+    }
+  }
+
+  function placeholders() {
+    for (const frame of $$("iframe[srcdoc][data-src]")) {
+      if (!prepared.has(frame)) {
+        prepared.add(frame);
+        frame.addEventListener("load", () => reveal(frame));
+        reveal(frame);
+      }
+    }
+  }
+
+  // Withdrawing
+
+  /** Whether something of these owners was withdrawn and is nobody's who may stay. @param {string[]} withdrawn */
+  const lost = (withdrawn) => (/** @type {string[] | undefined} */ owners) => (
+    owners?.some((id) => withdrawn.includes(id)) && !owners.some(core.accepted));
+
+  /** Wherever it may stand: at each path above this page, for each domain above this host. @param {string} name */
+  function expire(name) {
+    const steps = location.pathname.split("/").slice(1);
+    const paths = steps.flatMap((_, i) => ["", "/"].map((end) => `/${steps.slice(0, i + 1).join("/")}${end}`));
+    const labels = location.hostname.split(".");
+    const domains = labels.slice(1).map((_, i) => `;domain=${labels.slice(i).join(".")}`);
+    const secure = location.protocol === "https:" ? ";secure" : "";
+    for (const path of ["/", ...paths]) {
+      for (const domain of ["", ...domains]) document.cookie = `${name}=;max-age=0;path=${path}${domain}${secure}`;
+    }
+  }
+
+  /** @param {string[]} withdrawn @param {string} cookies what the page saw before */
+  async function forget(withdrawn, cookies) {
+    const gone = lost(withdrawn);
+    for (const one of cookies.split("; ")) if (gone(core.owners(one.split("=")[0]))) expire(one.split("=")[0]);
+    try {
+      for (const store of [localStorage, sessionStorage]) {
+        for (const key of Object.keys(store)) if (gone(core.stored(key))) store.removeItem(key);
+      }
+      const exact = Object.values(core.site.storage || {}).flatMap((names) => names.split(" ")).filter((name) => !name.includes("*"));
+      const names = indexedDB.databases ? (await indexedDB.databases()).map(({ name }) => name || "") : exact;
+      for (const name of names) if (gone(core.stored(name))) indexedDB.deleteDatabase(name);
+    } catch {}
+  }
 
   // The state of the page
 
@@ -115,11 +231,17 @@
   /** Reads the cookie again, acts on it, returns whether anything changed. @param {boolean} [told] */
   function refresh(told) {
     const before = known;
+    // What was withdrawn is hidden from now on.
+    const { cookie } = document;
     core.read(told);
     known = core.ids.filter(core.accepted);
-    liftAll(before.filter((id) => !known.includes(id)));
+    const withdrawn = before.filter((id) => !known.includes(id));
+    const changed = String(before) !== String(known);
+    if (withdrawn.length) forget(withdrawn, cookie);
+    if (told || changed) for (const watcher of core.watchers) watcher();
+    liftAll(withdrawn);
     $$("#consent-form").forEach(fill);
-    return String(before) !== String(known);
+    return changed;
   }
 
   /** @param {any} el */
@@ -297,6 +419,7 @@
   const sizes = new ResizeObserver(measure);
 
   function scan() {
+    placeholders();
     liftAll();
     $$("#consent-form:not([data-ready])").forEach(enhance);
     if (banner !== (banner = $("#consent-banner")) && banner) sizes.observe(banner);

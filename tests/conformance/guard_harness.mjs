@@ -10,13 +10,14 @@ const programs = guards.map(
 );
 
 const results = cases.map(([guard, cookie, gpc, dnt, now, protocol, framed]) => {
-  const window = {};
+  const window = { origin: `${protocol}//www.example.com` };
   window.self = window;
   window.top = framed ? {} : window;
   const document = {
     cookie,
     currentScript: { src: "/_consent/static/0123456789ab/guard.js" },
     documentElement: { dataset: {} },
+    implementation: { createHTMLDocument: () => ({}) },
   };
   const navigator = { globalPrivacyControl: gpc, doNotTrack: dnt };
   programs[guard](window, document, navigator, { protocol }, { now: () => now });

@@ -60,6 +60,7 @@ class Policies:
 
     Attributes:
         is_on: Whether there are any.
+        enforces: Whether browsers obey them.
         size_warning: What to tell the site where the header may grow too large for a proxy; None otherwise.
 
     Raises:
@@ -68,9 +69,9 @@ class Policies:
 
     def __init__(self, config: ConsentConfig, catalog: Catalog, report_path: str) -> None:
         _check(config.csp.allow)
-        enforces = config.csp.mode == "enforce" and config.site.mode == "enforce"
         self.is_on = config.csp.mode != "off"
-        self._name = _ENFORCED if enforces else _REPORTED
+        self.enforces = config.csp.mode == "enforce" and config.site.mode == "enforce"
+        self._name = _ENFORCED if self.enforces else _REPORTED
         self._report_path = report_path
         own = map(read_source, (*config.site.origins, *config.csp.allow))
         self._own = tuple(source for source in own if source is not None)
