@@ -23,6 +23,9 @@ _AUTHORITY_END = re.compile(r"[/\\?#]")
 _SLASHES = re.compile(r"[/\\]*")
 # What a browser's host parser drops or reads as a dot (UTS 46).
 _IGNORED = re.compile("[\u00ad\u034f\u180b-\u180e\u200b-\u200d\u2060\u2064\ufe00-\ufe0f\ufeff]")
+_MAX_HOST = 255
+_NOBODY = "."
+_MAX_AUTHORITY = 2_048  # a name of that length, percent-encoded
 _DOTS = re.compile("[\u3002\uff0e\uff61]")
 
 
@@ -33,16 +36,23 @@ class Location(NamedTuple):
     path: str
 
 
-@lru_cache(maxsize=4096)
 def read_host(authority: str) -> str:
-    """Return the host of what stands between ``//`` and the path, as a browser understands it."""
+    """Return the host of what stands between ``//`` and the path, as a browser understands it.
+
+    What is too long to be a name is nobody's.
+    """
     host = authority.rpartition("@")[2]
-    if not host.startswith("["):
-        host = host.partition(":")[0]
-    host = unquote(host)
+    return _read_host(host) if len(host) <= _MAX_AUTHORITY else _NOBODY
+
+
+@lru_cache(maxsize=4096)
+def _read_host(host: str) -> str:
+    end = host.find("]") + 1 if host.startswith("[") else host.find(":")
+    host = unquote(host[:end] if end > 0 else host)
     if not host.isascii():
         host = _DOTS.sub(".", unicodedata.normalize("NFKC", _IGNORED.sub("", host)))
-    return host.lower().removesuffix(".")
+    host = host.lower().removesuffix(".")
+    return host if len(host) <= _MAX_HOST else _NOBODY
 
 
 def read_url(value: str, base: Location = Location("", "/")) -> Location | None:  # noqa: B008 - immutable

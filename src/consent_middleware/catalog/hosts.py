@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["HostIndex"]
 
 Owner = TypeVar("Owner")
+_MAX_HOST = 255
 
 
 class HostIndex(Generic[Owner]):
@@ -59,6 +60,8 @@ class HostIndex(Generic[Owner]):
 def _names(host: str) -> Iterable[str]:
     """Yield what a host can be listed as, the most specific first: itself, then wildcards above it."""
     yield host
+    if len(host) > _MAX_HOST:
+        return
     while "." in host:
         host = host.partition(".")[2]
         yield f"*.{host}"

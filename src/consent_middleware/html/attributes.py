@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from html import unescape
+from html.entities import html5
 from typing import NamedTuple
 
 __all__ = ["Attribute", "attributes", "escape", "text_of"]
@@ -18,6 +19,13 @@ _ATTRIBUTE = re.compile(
     rb"(?:" + _WS + rb"*+=" + _WS + rb"*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\t\n\f\r >]*+)))?+",
     re.DOTALL,
 )
+
+
+_REFERENCE = re.compile(
+    r"&(?:#(?:([xX])(?=[0-9a-fA-F])|(?=[0-9]))((?(1)[0-9a-fA-F]|[0-9])++);?+|([a-zA-Z][a-zA-Z0-9]*+(?:;|(?![=;]))))"
+)
+_BEYOND_ASCII = re.compile("[\x80-\ud7ff\ue000-\U0010ffff]")
+_DIGITS = 7
 
 
 class Attribute(NamedTuple):
@@ -54,12 +62,26 @@ def attributes(tag: bytes) -> list[Attribute]:
 
 
 def text_of(value: bytes) -> str:
-    """Return an attribute's value as the page's scripts see it."""
-    text = value.decode("utf-8", "replace")
-    return unescape(text) if "&" in text else text
+    """Return an attribute's value as the page's scripts see it; bytes that are no UTF-8 as lone surrogates."""
+    text = value.decode("utf-8", "surrogateescape")
+    return _REFERENCE.sub(_resolved, text) if "&" in text else text
+
+
+def _resolved(reference: re.Match[str]) -> str:
+    """Return what a character reference stands for in an attribute (WHATWG HTML 13.2.5.73: not before a "=")."""
+    base, digits, name = reference.groups()
+    if digits is not None:
+        significant = digits.lstrip("0")
+        return unescape(f"&#{base or ''}{significant or '0'};") if len(significant) <= _DIGITS else "\ufffd"
+    return reference[0] if name is None else html5.get(name, reference[0])
 
 
 def escape(text: str) -> bytes:
-    """Return a text as the value of an attribute in double quotes: ASCII, and good in XML too."""
+    """Return a text as the value of an attribute in double quotes, good in XML too.
+
+    ASCII, but for the bytes that `text_of` could not read: they come back as they were.
+    """
     escaped = text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace(">", "&gt;")
-    return escaped.encode("ascii", "xmlcharrefreplace")
+    if not escaped.isascii():
+        escaped = _BEYOND_ASCII.sub(lambda found: f"&#{ord(found[0])};", escaped)
+    return escaped.encode("ascii", "surrogateescape")

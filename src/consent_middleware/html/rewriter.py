@@ -12,6 +12,7 @@ Content-Security-Policy.
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from consent_middleware.html.attributes import Attribute, attributes, escape, text_of
@@ -42,7 +43,7 @@ _URLS: dict[bytes, tuple[bytes, ...]] = {
     b"input": (b"src",),
     b"use": (b"href", b"xlink:href"),
     b"feimage": (b"href", b"xlink:href"),
-    b"body": (b"background",),
+    **dict.fromkeys(b"body table thead tbody tfoot tr th td".split(), (b"background",)),
 }
 # A link that is none of these is not followed by itself.
 _FETCHED = frozenset(
@@ -64,21 +65,30 @@ _FETCHED = frozenset(
 )
 _MARKS = frozenset({b"data-service", b"data-category", b"data-name"})
 _SCRIPT_TYPE = re.compile(
-    r"\s*(?:module|(?:text|application)/(?:x-)?(?:java|ecma)script|text/(?:j|live)script)?\s*(?:;.*)?\Z",
+    r"\s*+(?:module|text/(?:javascript1\.[0-5]|jscript|livescript)|(?:text|application)/(?:x-)?(?:java|ecma)script)?+"
+    r"\s*+(?:;.*)?+\Z",
     re.IGNORECASE,
 )
-_HOSTS = re.compile(rb"//[/\\]*([^/\\?#\s\"'<>]++)")
-# What a look for "//host" does not see: slashes as character references or backslashes.
+# A "&" or white space in or behind a name tells that it is written in an unusual way.
+_HOSTS = re.compile(rb"//[/\\]*+([^/\\?#\s\"'<>]*+[\t\n\r]?+)")
+_UNUSUAL = re.compile(rb"[&\t\n\r]")
+# What a look for "//host" does not see: slashes, or the letters of a scheme, as character references, backslashes,
+# less than two slashes. White space between two slashes is nobody's habit, and looking for it costs too much.
 _DISGUISED = re.compile(
-    rb"&(?:#(?:0*(?:47|92|9|10|13)(?!\d)|x0*(?:2f|5c|9|a|d)(?![0-9a-f]))|b?sol;|tab;|newline;)", re.IGNORECASE
+    rb"&(?=[#bcnst])(?:#(?:0*+(?:9|10|13|47|58|92|72|80|83|84|87|104|112|115|116|119)(?!\d)"
+    rb"|x0*+(?:9|a|d|2f|3a|5c|48|50|53|54|57|68|70|73|74|77)(?![0-9a-f]))|b?sol;|colon;|tab;|newline;)"
 )
-_BACKSLASH = re.compile(rb"[=:\"'\s/]\\[/\\]|:\\|[=\"'\s][/\\]\\")
-_INNER = re.compile(rb"srcdoc|data-src", re.IGNORECASE)
-_CANDIDATE = re.compile(r"[\s,]*(\S*[^\s,])(?:\s[^,]*)?")
+_BACKSLASH = re.compile(rb"[=:\"'\s/]\\[/\\]|:[/\\]?+\\|[=\"'\s][/\\]\\")
+_BASE = re.compile(rb"<base(?=[\t\n\f\r />])")
+_SCHEME = re.compile(rb"https?:(?!//)")
+_INNER = re.compile(rb"srcdoc|data-src")
+_CANDIDATE = re.compile(r"[\t\n\f\r ,]*+([^\t\n\f\r ]++)(?:(?<!,)[\t\n\f\r ][^,]*+)?+")
 _HTML_TAG = re.compile(rb"<html[\t\n\f\r ][^>]*>", re.IGNORECASE)
-_DATA = re.compile(rb"(?:\xef\xbb\xbf)?\s*+[{\[]")  # JSON that is called HTML
+_BLANK = re.compile(rb"(?:\xef(?:\xbb(?:\xbf\s*+)?+)?+|\s*+)\Z")
+_DATA = re.compile(rb"(?:\xef\xbb\xbf)?+\s*+[{\[]")  # JSON that is called HTML
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _DOCUMENT = 1_024
+_NESTED = 8
 _PIXEL = 30
 
 
@@ -115,7 +125,7 @@ class Rewriter:
     ) -> None:
         self._holding = holding
         self._page = self._base = page
-        self._has_base = False
+        self._has_base = self._reads_all = False
         self._tell = on_held
         self._tell_passing = on_passing
         self._placeholder = placeholder
@@ -123,29 +133,28 @@ class Rewriter:
         self._dry = dry
         self._xml = xml
         self._scanner = Scanner(xml=xml)
-        self._carry = b""
+        self._carry = self._start = b""
+        self._depth = 0
         self.is_data = False
-        self._language: str | None = None
         self.touched = False
 
     # -- the body, whole or in pieces
 
     def whole(self, body: bytes) -> bytes:
         """Return a complete body; the very same object where nothing in it is held."""
+        self._start = body[:_DOCUMENT]
         self.is_data = bool(_DATA.match(body))
         if self.is_data:
             return body
         hot = self._places(body)
         if hot is not None and not hot:
             return body
-        self._find_language(body)
         return self._rewrite(body, hot, final=True)
 
     def feed(self, chunk: bytes) -> bytes:
         """Take the next bytes; return what can leave now (empty: wait for more)."""
-        if self._language is None:
-            self._find_language(chunk)
-            self.is_data = bool(_DATA.match(chunk))
+        if len(self._start) < _DOCUMENT:
+            self._begin(chunk)
         if self.is_data:
             return chunk
         data = self._carry + chunk if self._carry else chunk
@@ -164,7 +173,7 @@ class Rewriter:
 
     def _rewrite(self, data: bytes, hot: Sequence[int] | None, *, final: bool) -> bytes:
         """Return the bytes that can leave, with what is held in its inert form."""
-        if self._has_base:
+        if self._reads_all:
             hot = None
         parts: list[bytes] = []
         done = 0
@@ -179,9 +188,18 @@ class Rewriter:
         self.touched = True
         return b"".join((*parts, data[done:end]))
 
-    def _find_language(self, data: bytes) -> None:
-        tag = _HTML_TAG.search(data, 0, _DOCUMENT)
-        self._language = page_language(tag[0]) if tag else ""
+    def _begin(self, chunk: bytes) -> None:
+        """Look at the first bytes of a stream, which may come one by one."""
+        is_open = bool(_BLANK.match(self._start))
+        self._start = (self._start + chunk)[:_DOCUMENT]
+        if is_open:
+            self.is_data = bool(_DATA.match(self._start))
+
+    @cached_property
+    def _language(self) -> str:
+        """The page's language, empty if it names none; asked for when the page has begun."""
+        tag = _HTML_TAG.search(self._start)
+        return page_language(tag[0]) if tag else ""
 
     # -- where to look
 
@@ -193,29 +211,35 @@ class Rewriter:
         holding = self._holding
         if holding.has_paths:
             return None
-        concerned = [host for host in set(_HOSTS.findall(data)) if holding.concerns(host)]
+        concerned = [host for host in set(_HOSTS.findall(data)) if self._concerns(host)]
         found = [m.start() for m in _HOSTS.finditer(data) if m[1] in concerned] if concerned else []
+        lowered = data.lower()
         if b"\\" in data:
             found += [match.start() + 1 for match in _BACKSLASH.finditer(data)]
         if b"&" in data:
-            found += [match.start() for match in _DISGUISED.finditer(data)]
-        if b"iframe" in data or b"IFRAME" in data:
-            found += [match.start() for match in _INNER.finditer(data)]
+            found += [match.start() for match in _DISGUISED.finditer(lowered)]
+        found += [match.start() for match in _SCHEME.finditer(lowered)]
+        if b"iframe" in lowered:
+            found += [match.start() for match in _INNER.finditer(lowered)]
         if holding.has_inline and not found:
-            found += self._inline_places(data, b"<script", b"</script")
-            found += self._inline_places(data, b"<SCRIPT", b"</SCRIPT")
+            found += self._inline_places(data, lowered)
+        if found:
+            found += [match.start() for match in _BASE.finditer(lowered)]
         found.sort()
         return found
 
-    def _inline_places(self, data: bytes, begin: bytes, end: bytes) -> Iterator[int]:
+    def _concerns(self, host: bytes) -> bool:
+        return bool(_UNUSUAL.search(host)) or self._holding.concerns(host)
+
+    def _inline_places(self, data: bytes, lowered: bytes) -> Iterator[int]:
         """Yield where inline scripts stand that are held."""
-        at = data.find(begin)
+        at = lowered.find(b"<script")
         while at >= 0:
-            close = data.find(end, at)
+            close = lowered.find(b"</script", at)
             close = close if close >= 0 else len(data)
             if self._holding.inline(data[at:close]):
                 yield at
-            at = data.find(begin, close)
+            at = lowered.find(b"<script", close)
 
     # -- one tag
 
@@ -241,10 +265,13 @@ class Rewriter:
     def _read_base(self, raw: bytes) -> None:
         """Take the page's first ``<base href>``: relative URLs start from there."""
         href = next((a.value for a in attributes(raw) if a.name == b"href"), None)
-        location = read_url(text_of(href), self._page) if href is not None and not self._has_base else None
-        if location is not None:
-            self._base = location
-            self._has_base = location.host not in ("", self._page.host)
+        if href is None or self._has_base:
+            return
+        self._has_base = True
+        self._base = read_url(text_of(href), self._page) or self._base
+        if self._base.host not in ("", self._page.host):  # a relative URL may be anybody's
+            self._reads_all = True
+            self._scanner.read_all()
 
     def _is_fetched(self, values: dict[bytes, bytes]) -> bool:
         return not _FETCHED.isdisjoint(text_of(values.get(b"rel", b"")).lower().split())
@@ -322,13 +349,15 @@ class Rewriter:
         """Return the document that stands in an iframe until it is lifted; none where nobody would see it."""
         if _is_unseen(values):
             return b"", {}
-        url = text_of(values[attribute]).strip()
-        document = self._placeholder(held, url, self._language or "")
+        url = text_of(values[attribute]).strip().encode("utf-8", "replace").decode()
+        document = self._placeholder(held, url, self._language)
         # The parent must be able to reach its buttons; there is no script in it to be kept in.
         return b' srcdoc="' + escape(document) + b'"', {b"sandbox": held} if b"sandbox" in values else {}
 
     def _inner(self, document: str) -> str | None:
         """Return the document of a ``srcdoc`` with what it holds back, None where it may stay."""
+        if self._depth >= _NESTED:
+            return None
         inner = Rewriter(
             self._holding,
             self._base,
@@ -337,13 +366,14 @@ class Rewriter:
             placeholder=self._placeholder,
             inner_head=self._inner_head,
         )
-        body = document.encode("utf-8", "surrogatepass")
+        inner._depth = self._depth + 1
+        body = document.encode("utf-8", "surrogateescape")
         rewritten = inner.whole(body)
         if b"<script" not in body.lower() and rewritten is body:
             return None
         if self._dry:
             return None
-        return (self._inner_head + rewritten).decode("utf-8", "replace")
+        return (self._inner_head + rewritten).decode("utf-8", "surrogateescape")
 
     def _inert(
         self,
@@ -368,8 +398,11 @@ class Rewriter:
         done = name_end
         for attribute in found:
             if attribute.name in names:
-                parts += (raw[done : attribute.start], b"data-")
-                done = attribute.start
+                place = attribute.start
+                if self._xml:  # a prefix of our own would be one that nobody declares
+                    place += attribute.name.find(b":") + 1
+                parts += (raw[done:place], b"data-")
+                done = place
         return b"".join((*parts, raw[done:]))
 
 
@@ -379,7 +412,7 @@ def _urls(attribute: bytes, value: str) -> Iterator[str]:
         yield value
         return
     for match in _CANDIDATE.finditer(value):
-        yield match[1]
+        yield match[1].rstrip(",")
 
 
 def _mark(held: Held) -> bytes:
@@ -392,4 +425,4 @@ def _is_unseen(values: dict[bytes, bytes]) -> bool:
     if b"hidden" in values or _HIDDEN.search(text_of(values.get(b"style", b""))):
         return True
     sizes = (values.get(b"width", b""), values.get(b"height", b""))
-    return any(size.isdigit() and int(size) < _PIXEL for size in sizes)
+    return any(size.isdigit() and int(size[:9]) < _PIXEL for size in sizes)

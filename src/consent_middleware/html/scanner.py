@@ -25,6 +25,7 @@ import re
 from bisect import bisect_left
 from typing import TYPE_CHECKING, NamedTuple, cast
 
+from consent_middleware.html.foreign import FOREIGN, NOTED, Foreign
 from consent_middleware.html.grammar import COMMENT, SIMPLE_TAG, TAG
 
 if TYPE_CHECKING:
@@ -37,18 +38,12 @@ __all__ = ["HOLD", "LOADING", "Scanner", "StartTag"]
 HOLD = 16_384
 
 LOADING = frozenset(
-    b"script iframe frame img image link video audio source track embed object input use feimage base body".split()
+    b"script iframe frame img image link video audio source track embed object input use feimage base "
+    b"body table thead tbody tfoot tr th td".split()
 )
 """Elements that load something by a URL among their attributes, and ``<base>``."""
 
 _RAW = frozenset(b"style title textarea xmp noembed noframes iframe".split())
-_FOREIGN = frozenset({b"svg", b"math"})
-# Inside of these, foreign content is HTML again.
-_INTEGRATION = frozenset(b"foreignobject desc title mi mo mn ms mtext".split())
-_BREAKOUT = frozenset(
-    b"b big blockquote body br center code dd div dl dt em embed h1 h2 h3 h4 h5 h6 head hr i img li listing menu meta "
-    b"nobr ol p pre ruby s small span strong strike sub sup table tt u ul var font".split()
-)
 
 
 def _one_of(names: Iterable[bytes]) -> bytes:
@@ -65,14 +60,14 @@ def _skip(stops: frozenset[bytes], *, ends_too: bool) -> re.Pattern[bytes]:
     names = b"|".join(sorted(stops))
     tag = rb"(?!(?:" + names + rb")[\t\n\f\r />])" + SIMPLE_TAG
     end = rb"/" + tag if ends_too else rb"/" + SIMPLE_TAG
-    return re.compile(rb"(?:[^<]++|<(?:" + tag + rb"|" + end + rb"|(?![a-z/!?])))*+", re.IGNORECASE)
+    return re.compile(rb"(?:[^<]++|<(?:" + tag + rb"|" + end + rb"|(?![a-z/!?]|\Z)))*+", re.IGNORECASE)
 
 
-_STOPS = LOADING | _RAW | _FOREIGN | {b"noscript", b"plaintext"}
+_STOPS = LOADING | _RAW | FOREIGN | {b"noscript", b"plaintext"}
 _SKIP = _skip(_STOPS, ends_too=False)
-_SKIP_FOREIGN = _skip(_STOPS | _INTEGRATION | _BREAKOUT | {b"annotation-xml"}, ends_too=True)
+_SKIP_FOREIGN = _skip(_STOPS | NOTED, ends_too=True)
 _SWITCH = re.compile(
-    rb"<(?:!--|" + _one_of(_RAW | _FOREIGN | {b"script", b"noscript", b"plaintext"}) + rb"[\t\n\f\r />])",
+    rb"<(?:!--|" + _one_of(_RAW | FOREIGN | {b"script", b"noscript", b"plaintext"}) + rb"[\t\n\f\r />])",
     re.IGNORECASE,
 )
 _LOAD = re.compile(rb"<" + _one_of(LOADING) + rb"[\t\n\f\r />]", re.IGNORECASE)
@@ -84,7 +79,8 @@ _SHORT = (b"<!---", b"<![CDATA[")  # what cannot be told from its beginning
 _BOGUS_END = re.compile(rb">")
 _CDATA_END = re.compile(rb"\]\]>")
 _ENDS = {
-    name: re.compile(rb"</" + name + rb"(?=[\t\n\f\r />])", re.IGNORECASE) for name in (*_RAW, b"noscript")
+    name: re.compile(rb"</" + name + rb"(?=[\t\n\f\r />])", re.IGNORECASE)
+    for name in (*_RAW, b"noscript", b"script")
 }
 # What changes how the text of a script is read: WHATWG 13.2.5.15 to 13.2.5.31.
 _SCRIPT = re.compile(rb"<!--|--!?>|<(/?)script(?=[\t\n\f\r />])", re.IGNORECASE)
@@ -123,9 +119,14 @@ class Scanner:
         self._until: re.Pattern[bytes] | None = None
         self._script: _ScriptText | None = None
         self._tag: _LongTag | None = None
-        self._nested: list[bytes] = []
+        self._foreign = Foreign()
         self._hot: Sequence[int] | None = None
+        self._closes: dict[bytes, int] = {}
         self._is_over = False
+
+    def read_all(self) -> None:
+        """From here on, yield every tag in `LOADING` of the bytes being read, whatever is hot."""
+        self._hot = None
 
     def tags(self, data: bytes, hot: Sequence[int] | None, *, final: bool) -> Iterator[StartTag]:
         """Yield start tags of the next bytes; afterwards `done` says where to go on.
@@ -140,6 +141,7 @@ class Scanner:
             self.done = len(data)
             return
         at = self._resume(data)
+        self._closes = {}
         if at >= 0:
             self._hot = hot
             yield from self._read(data, at, len(data), final=final)
@@ -177,7 +179,7 @@ class Scanner:
     def _read(self, data: bytes, at: int, stop: int, *, final: bool) -> Iterator[StartTag]:
         """Read markup between two places, the first of which is known to be markup."""
         while 0 <= at < stop and not self._is_over:
-            if self._xml or self._nested:
+            if self._xml or self._foreign.open:
                 at = yield from self._exact(data, at, stop, stop, final=final)
             else:
                 at = yield from self._quick(data, at, stop, final=final)
@@ -186,6 +188,7 @@ class Scanner:
 
     def _quick(self, data: bytes, at: int, stop: int, *, final: bool) -> _Read:
         """Read up to the next switch and over it; return where to go on, -1 to wait for more."""
+        hot = self._hot
         switch = _SWITCH.search(data, at, stop)
         until = switch.start() if switch else stop
         for start in self._candidates(data, at, until):
@@ -194,7 +197,7 @@ class Scanner:
             if not _is_plain(data, at, start):
                 return (yield from self._exact(data, at, until, stop, final=final))
             at = yield from self._token(data, start, stop, final=final)
-            if not start < at <= until:  # cut off, or it reached beyond
+            if not start < at <= until or self._hot is not hot:  # cut off, or it reached beyond
                 return at
         if switch is None:  # what stands last may be cut off
             last = data.rfind(b"<", at, stop)
@@ -221,7 +224,7 @@ class Scanner:
     def _exact(self, data: bytes, at: int, until: int, stop: int, *, final: bool) -> _Read:
         """Read tag by tag until a place is passed; return where to go on, -1 to wait for more."""
         while 0 <= at < until and not self._is_over:
-            skip = _SKIP_FOREIGN if self._nested else _SKIP
+            skip = _SKIP_FOREIGN if self._foreign.open else _SKIP
             at = cast("re.Match[bytes]", skip.match(data, at, stop)).end()  # it matches nothing at all, too
             if at < stop:
                 at = yield from self._token(data, at, stop, final=final)
@@ -241,7 +244,7 @@ class Scanner:
             return -1
         name = tag[2].lower()
         if tag[1]:
-            self._close(name)
+            self._foreign.close(name)
             return tag.end()
         return (yield from self._start_tag(data, tag, name, stop, final=final))
 
@@ -262,7 +265,7 @@ class Scanner:
         if rest.startswith(b"<!--"):
             whole = _COMMENT.match(data, at, stop)
             return whole.end() if whole else self._skip_until(data, _COMMENT_END, at + 4, stop)
-        if rest == b"<![CDATA[" and (self._xml or self._is_foreign):
+        if rest == b"<![CDATA[" and (self._xml or self._foreign.is_inside):
             return self._skip_until(data, _CDATA_END, at + 9, stop)
         return self._skip_until(data, _BOGUS_END, at + 2, stop)
 
@@ -271,9 +274,10 @@ class Scanner:
     def _start_tag(self, data: bytes, tag: re.Match[bytes], name: bytes, stop: int, *, final: bool) -> _Read:
         """Yield a start tag where it may load something; return where markup goes on, -1 where it does not."""
         start, end = tag.span()
-        is_html = not self._xml and self._enter(name, data[start:end])
-        if name == b"script" and is_html:
-            return (yield from self._script_tag(data, start, end, stop, final=final))
+        is_html = not self._xml and self._foreign.enter(name, data[start:end])
+        if name == b"script":
+            read = self._script_tag if is_html else self._foreign_script
+            return (yield from read(data, start, end, stop, final=final))
         if name in LOADING:
             yield StartTag(name, start, end, end)
         if not is_html:
@@ -291,7 +295,7 @@ class Scanner:
         """Yield a script with its text, or with the first `HOLD` bytes of it."""
         text = _ScriptText()
         close = text.end(data, end, stop)
-        limit = end + HOLD
+        limit = max(end, start + HOLD)
         if close < 0 and not final and stop < limit:
             self.done = start
             return -1
@@ -301,62 +305,40 @@ class Scanner:
             self.done = text.read
         return close
 
+    def _foreign_script(self, data: bytes, start: int, end: int, stop: int, *, final: bool) -> _Read:
+        """Yield a script whose text is read as markup."""
+        close = end if data.startswith(b"/>", end - 2) else self._close_of(b"script", data, end, stop)
+        limit = max(end, start + HOLD)
+        if close < 0 and not final and stop < limit:
+            self.done = start
+            return -1
+        nested = data.find(b"<script", end, max(close, end))
+        yield StartTag(b"script", start, end, min(nested if nested >= 0 else max(close, end), limit))
+        return end
+
+    def _close_of(self, name: bytes, data: bytes, at: int, stop: int) -> int:
+        """Return where the next end tag stands, -1 for nowhere; looked for once, however many elements begin."""
+        if self._closes.get(name, -1) < at:
+            found = _ENDS[name].search(data, at)
+            self._closes[name] = found.start() if found else len(data)
+        close = self._closes[name]
+        return close if close < stop else -1
+
     def _noscript(self, data: bytes, start: int, end: int, stop: int, *, final: bool) -> _Read:
         """Yield the tags in a ``<noscript>``."""
-        close = _ENDS[b"noscript"].search(data, end, stop)
-        if close is None:
-            if final or stop - end >= HOLD:
+        close = self._close_of(b"noscript", data, end, stop)
+        if close < 0:
+            if final or stop - start >= HOLD:
                 return end  # so long, or never closed: read on as markup
             self.done = start
             return -1
-        nested = self._nested.copy()
-        yield from self._read(data, end, close.start(), final=True)
+        opened = self._foreign.open.copy()
+        yield from self._read(data, end, close, final=True)
         # What is open there with scripts off is raw text with scripts on.
         self._until = self._script = self._tag = None
         self._is_over = False
-        self._nested = nested
-        return close.start()
-
-    # -- foreign content
-
-    @property
-    def _is_foreign(self) -> bool:
-        return bool(self._nested) and self._nested[-1] in _FOREIGN
-
-    def _enter(self, name: bytes, tag: bytes) -> bool:
-        """Follow a start tag in and out of ``<svg>`` and ``<math>``; return whether it is an HTML element."""
-        is_html = not self._is_foreign
-        if not is_html and name in _BREAKOUT and (name != b"font" or _FONT.search(tag)):
-            self._leave_foreign()
-            is_html = True
-        if name in _FOREIGN or (not is_html and (name in _INTEGRATION or _is_html_annotation(name, tag))):
-            if not tag.endswith(b"/>"):
-                self._nested.append(name)
-            return False
-        return is_html
-
-    def _leave_foreign(self) -> None:
-        while self._is_foreign:
-            self._nested.pop()
-
-    def _close(self, name: bytes) -> None:
-        if not self._nested:
-            return
-        if self._is_foreign and name in (b"p", b"br"):
-            self._leave_foreign()
-        elif name in self._nested:
-            while self._nested.pop() != name:
-                pass
-
-
-_FONT = re.compile(rb"[\t\n\f\r /](?:color|face|size)[\t\n\f\r =/>]", re.IGNORECASE)
-_HTML_ENCODING = re.compile(
-    rb"encoding[\t\n\f\r ]*=[\t\n\f\r ]*[\"']?(?:text/html|application/xhtml\+xml)", re.IGNORECASE
-)
-
-
-def _is_html_annotation(name: bytes, tag: bytes) -> bool:
-    return name == b"annotation-xml" and bool(_HTML_ENCODING.search(tag))
+        self._foreign.open = opened
+        return close
 
 
 def _is_plain(data: bytes, start: int, end: int) -> bool:
@@ -410,7 +392,7 @@ class _LongTag:
     __slots__ = ("_state",)
 
     def __init__(self) -> None:
-        self._state = b""
+        self._state = b"tag"
 
     def begin(self, data: bytes, at: int) -> None:
         """Read what is there of it; it has no end yet."""
@@ -418,33 +400,41 @@ class _LongTag:
 
     def end(self, data: bytes) -> int:
         """Return the place behind its ``>``, -1 where it has not come yet."""
-        at, state = 0, self._state
+        at = 0
         while at < len(data):
-            if state in (b'"', b"'"):
-                close = data.find(state, at)
+            if self._state in (b'"', b"'"):
+                close = data.find(self._state, at)
                 if close < 0:
-                    break
-                state, at = b"", close + 1
+                    return -1
+                self._state, at = b"", close + 1
                 continue
-            step = _LONG[state].match(data, at)
-            at = step.end() if step else at
+            same = _LONG[self._state].match(data, at)
+            at = same.end() if same else at
             byte = data[at : at + 1]
             at += 1
             if byte == b">":
                 return at
-            state = (
-                byte
-                if state == b"=" and byte in b"\"'"
-                else _NEXT.get((state, byte), b"u" if state == b"=" else b"")
-            )
-        self._state = state
+            self._state = _after(self._state, byte) if byte else self._state
         return -1
 
 
-# Between attributes, behind "=", and in a value without quotes: what changes nothing there.
+# What changes nothing: in the tag's name, between attributes, in a name, behind one, behind "=", in a value.
 _LONG = {
-    b"": re.compile(rb"[^>=]*+"),
+    b"tag": re.compile(rb"[^\t\n\f\r />]*+"),
+    b"": re.compile(rb"[\t\n\f\r /]*+"),
+    b"name": re.compile(rb"[^\t\n\f\r />=]*+"),
+    b"named": re.compile(rb"[\t\n\f\r ]*+"),
     b"=": re.compile(rb"[\t\n\f\r ]*+"),
-    b"u": re.compile(rb"[^>\t\n\f\r ]*+"),
+    b"value": re.compile(rb"[^>\t\n\f\r ]*+"),
 }
-_NEXT = {(b"", b"="): b"=", (b"", b""): b"", (b"=", b""): b"=", (b"u", b""): b"u"}
+
+
+def _after(state: bytes, byte: bytes) -> bytes:
+    """Return the state of a long tag behind the byte that ends one."""
+    if state == b"=":
+        return byte if byte in b"\"'" else b"value"
+    if state in (b"name", b"named") and byte == b"=":
+        return b"="
+    if byte == b"/" or state in (b"tag", b"value"):
+        return b""
+    return b"named" if state == b"name" else b"name"
