@@ -6,7 +6,7 @@ import pytest
 
 from consent_middleware.holding import Holding, Holdings
 from consent_middleware.urls import Location
-from helpers_core import make_config
+from helpers_core import make_catalog, make_config, service
 
 OWN = "shop.example"
 SERVICES: list[dict[str, Any]] = [
@@ -122,7 +122,16 @@ def test_a_granted_inline_script_runs() -> None:
 @pytest.mark.parametrize(("granted", "expected"), [((), True), (("stats",), False)], ids=["waits", "granted"])
 def test_relative_urls_are_read_only_where_own_paths_wait(granted: tuple[str, ...], expected: bool) -> None:  # noqa: FBT001
     """A path of the site's own makes every relative URL a candidate."""
-    assert holding(*granted).has_paths is expected
+    assert holding(*granted).has_own("shop.example") is expected
+
+
+def test_a_host_of_the_pages_own_that_waits_makes_relative_urls_count() -> None:
+    """What is declared by its full name is held where a page names it by its path alone, too."""
+    catalog = make_catalog(service("stats", "analytics", hosts=("shop.example/stats/",)))
+    found = Holdings(catalog).of(frozenset())
+    assert found is not None
+    assert (found.has_own("shop.example"), found.has_own("other.example")) == (True, False)
+    assert found.at(Location("", "/stats/a.js"), "shop.example") is not None
 
 
 NAMED: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -60,8 +60,3 @@ def test_the_most_specific_pattern_decides(host: str, path: str, owners: tuple[s
 def test_everybody_on_a_host_is_found_whatever_the_path(host: str, owners: set[str]) -> None:
     """The quick look asks by host alone."""
     assert set(INDEX.on_host(host)) == owners
-
-
-def test_the_paths_of_the_sites_own_are_told() -> None:
-    """Only where there are some must relative URLs be read."""
-    assert (set(INDEX.paths), HostIndex([("a.example", 1)]).paths) == ({"/own", "/own/stats.js"}, ())

@@ -97,7 +97,6 @@ class Holding:
         inline: Texts of inline scripts that wait, with their unit and service.
 
     Attributes:
-        has_paths: Whether paths of the site's own are held, so that relative URLs must be read too.
         has_inline: Whether inline scripts are.
     """
 
@@ -116,7 +115,8 @@ class Holding:
         }
         self._texts = re.compile(b"|".join(map(re.escape, self._inline))) if inline else None
         self.has_inline = bool(inline)
-        self.has_paths = any(self.at(Location("", path)) for path in index.paths)
+        self._judge = lru_cache(maxsize=1024)(self._judged)
+        self.has_own = lru_cache(maxsize=256)(self._has_own)
         self._looks: dict[bytes, int] = {}
 
     def at(self, location: Location, own_host: str = "") -> Held | None:
@@ -149,7 +149,12 @@ class Holding:
         owners = self._index.find(location.host, location.path)
         return next((o.service for o in owners if not o.declared and not o.unit), None)
 
-    def _judge(self, owners: tuple[_Owner, ...]) -> Held | None:
+    def _has_own(self, host: str) -> bool:
+        """Return whether something on the page's own host is held, so that relative URLs must be read too."""
+        own = (o for o in (*self._index.on_host(""), *self._index.on_host(host)) if o.declared)
+        return any(o.unit and o.unit not in self._granted for o in own)
+
+    def _judged(self, owners: tuple[_Owner, ...]) -> Held | None:
         if not owners or any(not o.unit or o.unit in self._granted for o in owners):
             return None
         first = owners[0]

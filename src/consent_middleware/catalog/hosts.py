@@ -23,9 +23,6 @@ class HostIndex(Generic[Owner]):
 
     Args:
         entries: Pairs of a pattern and its owner; several may own the same pattern.
-
-    Attributes:
-        paths: The patterns with a path on the site's own hosts; where there are none, relative URLs need no look.
     """
 
     def __init__(self, entries: Iterable[tuple[str, Owner]]) -> None:
@@ -37,7 +34,6 @@ class HostIndex(Generic[Owner]):
             below.setdefault(slash + path, []).append(owner)
         for host, below in self._hosts.items():
             self._hosts[host] = dict(sorted(below.items(), key=lambda item: -len(item[0])))
-        self.paths = tuple(self._hosts.get("", ()))
 
     def on_host(self, host: str) -> list[Owner]:
         """Return everybody who owns something on this host, whatever the path."""

@@ -72,16 +72,18 @@ _SCRIPT_TYPE = re.compile(
 # A "&" or white space in or behind a name tells that it is written in an unusual way.
 _HOSTS = re.compile(rb"//[/\\]*+([^/\\?#\s\"'<>]*+[\t\n\r]?+)")
 _UNUSUAL = re.compile(rb"[&\t\n\r]")
-# What a look for "//host" does not see: slashes, or the letters of a scheme, as character references, backslashes,
-# less than two slashes. White space between two slashes is nobody's habit, and looking for it costs too much.
+# What a look for "//host" does not see: slashes, or the letters of a scheme, as character references, and
+# backslashes. White space between two slashes, and less than two of them ("https:host"), are nobody's habit, and
+# looking for them would double the cost of every page; where a page is read at all, they are read right.
 _DISGUISED = re.compile(
     rb"&(?=[#bcnst])(?:#(?:0*+(?:9|10|13|47|58|92|72|80|83|84|87|104|112|115|116|119)(?!\d)"
-    rb"|x0*+(?:9|a|d|2f|3a|5c|48|50|53|54|57|68|70|73|74|77)(?![0-9a-f]))|b?sol;|colon;|tab;|newline;)"
+    rb"|x0*+(?:9|a|d|2f|3a|5c|48|50|53|54|57|68|70|73|74|77)(?![0-9a-f]))|b?sol;|colon;|tab;|newline;)",
+    re.IGNORECASE,
 )
 _BACKSLASH = re.compile(rb"[=:\"'\s/]\\[/\\]|:[/\\]?+\\|[=\"'\s][/\\]\\")
-_BASE = re.compile(rb"<base(?=[\t\n\f\r />])")
-_SCHEME = re.compile(rb"https?:(?!//)")
-_INNER = re.compile(rb"srcdoc|data-src")
+_BASE = re.compile(rb"<base(?=[\t\n\f\r />])", re.IGNORECASE)
+_INNER = re.compile(rb"srcdoc|data-src", re.IGNORECASE)
+_CAPITALS = re.compile(rb"<[A-Za-z]*[A-Z]")
 _CANDIDATE = re.compile(r"[\t\n\f\r ,]*+([^\t\n\f\r ]++)(?:(?<!,)[\t\n\f\r ][^,]*+)?+")
 _HTML_TAG = re.compile(rb"<html[\t\n\f\r ][^>]*>", re.IGNORECASE)
 _BLANK = re.compile(rb"(?:\xef(?:\xbb(?:\xbf\s*+)?+)?+|\s*+)\Z")
@@ -209,22 +211,22 @@ class Rewriter:
         Most pages have no such place, so this comes first: known hosts behind ``//``, and their disguises.
         """
         holding = self._holding
-        if holding.has_paths:
+        if holding.has_own(self._page.host):
             return None
         concerned = [host for host in set(_HOSTS.findall(data)) if self._concerns(host)]
-        found = [m.start() for m in _HOSTS.finditer(data) if m[1] in concerned] if concerned else []
-        lowered = data.lower()
+        found = [at for host in concerned for at in _all(data, host)]
         if b"\\" in data:
             found += [match.start() + 1 for match in _BACKSLASH.finditer(data)]
         if b"&" in data:
-            found += [match.start() for match in _DISGUISED.finditer(lowered)]
-        found += [match.start() for match in _SCHEME.finditer(lowered)]
-        if b"iframe" in lowered:
-            found += [match.start() for match in _INNER.finditer(lowered)]
+            found += [match.start() for match in _DISGUISED.finditer(data)]
+        # Who writes tags in capitals does so from the first.
+        lowered = data.lower() if _CAPITALS.search(self._start) else data
+        if b"<iframe" in lowered:
+            found += [match.start() for match in _INNER.finditer(data)]
         if holding.has_inline and not found:
             found += self._inline_places(data, lowered)
         if found:
-            found += [match.start() for match in _BASE.finditer(lowered)]
+            found += [match.start() for match in _BASE.finditer(data)]
         found.sort()
         return found
 
@@ -404,6 +406,14 @@ class Rewriter:
                 parts += (raw[done:place], b"data-")
                 done = place
         return b"".join((*parts, raw[done:]))
+
+
+def _all(data: bytes, text: bytes) -> Iterator[int]:
+    """Yield every place of a text."""
+    at = data.find(text)
+    while at >= 0:
+        yield at
+        at = data.find(text, at + 1)
 
 
 def _urls(attribute: bytes, value: str) -> Iterator[str]:

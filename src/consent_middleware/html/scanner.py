@@ -196,6 +196,8 @@ class Scanner:
                 continue
             if not _is_plain(data, at, start):
                 return (yield from self._exact(data, at, until, stop, final=final))
+            if not data[start + 1 : start + 2].isalpha():  # "a < b", or an end tag
+                continue
             at = yield from self._token(data, start, stop, final=final)
             if not start < at <= until or self._hot is not hot:  # cut off, or it reached beyond
                 return at
@@ -209,17 +211,14 @@ class Scanner:
         return (yield from self._token(data, until, stop, final=final))
 
     def _candidates(self, data: bytes, at: int, until: int) -> Sequence[int]:
-        """Return where the tags begin that may have something hot in them."""
+        """Return where the tags would begin, were all of it plain, that have something hot in them."""
         hot = self._hot
         if hot is None:
             return [match.start() for match in _LOAD.finditer(data, at, until)]
         low = bisect_left(hot, at)
         high = bisect_left(hot, until, low)
-        if low == high:
-            return ()
-        starts = [match.start() for match in _LOAD.finditer(data, at, until)]
-        found = {bisect_left(starts, place) for place in hot[low:high]}
-        return [starts[index - 1] for index in sorted(found) if index]
+        found = {data.rfind(b"<", at, place + 1): None for place in hot[low:high]}
+        return [start for start in found if start >= 0]
 
     def _exact(self, data: bytes, at: int, until: int, stop: int, *, final: bool) -> _Read:
         """Read tag by tag until a place is passed; return where to go on, -1 to wait for more."""
