@@ -16,13 +16,11 @@ object that went in; what is done to the others stands in `response`.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from consent_middleware.banner import Shape
 from consent_middleware.caching import make_private, unsuffix_etags
 from consent_middleware.choices import Answer, Method, Outcome
 from consent_middleware.consent import Consent
@@ -30,25 +28,21 @@ from consent_middleware.cookies import cookie_pairs, set_cookie_name
 from consent_middleware.endpoints import OwnRequest, Reply
 from consent_middleware.errors import LateChangeError
 from consent_middleware.filters import Verdict, expire
-from consent_middleware.html import Rewriter
+from consent_middleware.rendering import Rendering
 from consent_middleware.reporting import is_login
 from consent_middleware.request import ConsentRequest
 from consent_middleware.response import Response
 from consent_middleware.texts import best_language, preferred_languages
-from consent_middleware.urls import Location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from consent_middleware.caching import Headers
-    from consent_middleware.holding import Held, Holding
     from consent_middleware.site import Site
     from consent_middleware.visitor import Seen, Visitor
 
 __all__ = ["Exchange"]
 
-_NOTHING: frozenset[str] = frozenset()
-_FRAMES = frozenset({b"iframe", b"frame", b"embed", b"object", b"fencedframe"})
 _WORKERS = frozenset({b"worker", b"sharedworker", b"serviceworker"})
 _HTML = (b"text/html", b"application/xhtml+xml")
 _NO_GZIP = re.compile(rb"gzip\s*;\s*q\s*=\s*0(?:\.0*)?\s*(?:,|\Z)")
@@ -280,7 +274,8 @@ class Exchange:
         """Give the app its own entity tags back; a date cannot tell our variants apart, so it goes."""
         tags = self.header(b"if-none-match")
         if tags is not None:
-            own = unsuffix_etags(tags, (self.variant_tag(shared=False), self.variant_tag(shared=True)))
+            variants = [Rendering(self, is_shared=is_shared).variant_tag for is_shared in (False, True)]
+            own = unsuffix_etags(tags, (*variants,))
             self.unsuffixed = bool(own)
             edits[b"if-none-match"] = own
         if self.header(b"if-modified-since") is not None:
@@ -365,58 +360,7 @@ class Exchange:
         written = expire(self.site.catalog, names, host=host, path=path, secure=self.secure, now=self.now)
         return [(b"set-cookie", value) for value in written]
 
-    # -- the tags that wait
-
-    def holding(self, *, shared: bool) -> Holding | None:
-        """Return what waits on this page, None where nothing does; on a shared one, all that may."""
-        holdings = self.site.holdings
-        return holdings.of(_NOTHING if shared else self.visitor.decision.granted)
-
-    @property
-    def is_granted_more(self) -> bool:
-        """Whether tags pass for this visitor that wait for others."""
-        return self.holding(shared=False) is not self.holding(shared=True)
-
-    def rewriter(self, holding: Holding, *, xml: bool) -> Rewriter:
-        """Return what makes this page's held tags inert; in mode ``report`` it only tells."""
-        site = self.site
-        return Rewriter(
-            holding,
-            Location(_PORT.sub("", self.origin[1]).lower(), self.base + self.path),
-            on_held=site.reporter.held_tag,
-            on_passing=lambda location: self._report_passing(holding, location),
-            placeholder=self._placeholder,
-            inner_head=site.banner.guard(self.base, self.nonce),
-            dry=not site.enforce,
-            xml=xml,
-        )
-
-    def _report_passing(self, holding: Holding, location: Location) -> None:
-        service = holding.passing(location)
-        if service is not None:
-            self.site.reporter.passing_tag(service)
-
-    def _placeholder(self, held: Held, url: str, page_language: str) -> str:
-        languages = self.site.languages
-        language = best_language([page_language], languages) if page_language else None
-        return self.site.banner.placeholder(
-            language or self.visitor_language, self.base, held, url, self.nonce
-        )
-
-    # -- which page this visitor gets
-
-    @property
-    def shape(self) -> Shape:
-        """How much of us a personal page gets."""
-        if self.skip or self.is_excluded or self.header(b"sec-fetch-dest") in _FRAMES:
-            return Shape.LOADER
-        return Shape.ASK if self.visitor.decision.prompt else Shape.LINK
-
-    @property
-    def is_excluded(self) -> bool:
-        """Whether the site shows no banner on this path."""
-        excluded = self.site.excluded
-        return excluded is not None and excluded(self.path) is not None
+    # -- the visitor's language
 
     @property
     def accepted_languages(self) -> list[str]:
@@ -430,14 +374,6 @@ class Exchange:
         if len(languages) == 1:
             return languages[0]
         return best_language(self.accepted_languages, languages) or languages[0]
-
-    def variant_tag(self, *, shared: bool) -> bytes:
-        """Return what tells our renderings of one page apart, so that a 304 never revives another's."""
-        parts = [self.site.banner.build]
-        if not shared:
-            decision = self.visitor.decision
-            parts += [self.shape, *sorted(decision.granted), *decision.notices, self.visitor_language]
-        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12].encode("ascii")
 
 
 @lru_cache(maxsize=256)

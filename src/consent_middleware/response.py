@@ -12,18 +12,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
-from consent_middleware.banner import Shape
 from consent_middleware.caching import is_shared, joined, make_private, suffix_etag
-from consent_middleware.html import Rewriter, insert_whole
+from consent_middleware.html import insert_whole
 from consent_middleware.page import STALE, Page, PageKind, has_page, page_kind
-from consent_middleware.texts import best_language
+from consent_middleware.rendering import Rendering
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from consent_middleware.caching import Headers
     from consent_middleware.exchange import Exchange
-    from consent_middleware.html import Snippets
+    from consent_middleware.html import Rewriter, Snippets
 
 __all__ = ["Response"]
 
@@ -123,27 +122,28 @@ class Response:
         # What differs from visit to visit would only push out what is worth remembering.
         look = _read if own or sets_cookie or _is_volatile(lasting) else _remembered
         self._reading = reading = look(lasting, content_type, exchange.site.vary)
-        self._shared = self._is_shared(reading, sets_cookie=sets_cookie)
+        self._rendering = Rendering(exchange, is_shared=self._is_shared(reading, sets_cookie=sets_cookie))
         self._personal = bool(own) or exchange.was_read
         if content_type and has_page(status):
             self._add_policy()
             self._gets_markup = self._is_page(reading.kind)
-            holding = exchange.holding(shared=self._shared)
+            holding = self._rendering.holding
             if reading.kind.rewritable and (holding or self._gets_markup) and self._can_read(reading.kind):
                 self._kind = reading.kind
-                self._rewriter = exchange.rewriter(holding, xml=reading.kind.xhtml) if holding else None
                 self._hold()
+                if holding:
+                    self._rewriter = self._rendering.rewriter(holding, xml=reading.kind.xhtml)
                 return
-            if not self._shared and exchange.is_granted_more:
+            if not self._rendering.is_shared and self._rendering.differs:
                 # Somebody else gets this fragment with its tags held back.
                 self._personal = True
                 self._pending = [h for h in self._pending if h[0].lower() not in _VALIDATORS]
         # A page that this requester gets without our markup must not become everyone's copy.
-        self._personal = self._personal or (self._shared and self._is_closed)
+        self._personal = self._personal or (self._rendering.is_shared and self._is_closed)
         if exchange.unsuffixed and status == 304:
             # What a 304 says replaces what the browser has stored with the page, so it says the same.
             self._pending = self._tagged(list(reading.kept))
-            self._personal = not self._shared
+            self._personal = not self._rendering.is_shared
         self.headers = self.plain()
 
     def feed(self, chunk: bytes, *, last: bool) -> bytes:
@@ -194,7 +194,7 @@ class Response:
     def abandon(self) -> Headers:
         """Stop rewriting before the first byte (WSGI `write()`); return the headers that go then."""
         self._page = self._kind = None
-        self._personal = self._personal or self._shared
+        self._personal = self._personal or self._rendering.is_shared
         self.headers = self.plain()
         return self.headers
 
@@ -209,11 +209,10 @@ class Response:
     def _add_policy(self) -> None:
         """Put a policy of our own beside the app's, and look at whether the app's lets our files in."""
         exchange = self._exchange
-        if not (self._shared or exchange.wants_document):
+        if not (self._rendering.is_shared or exchange.wants_document):
             return
-        granted = None if self._shared else exchange.visitor.decision.granted
-        self._policy = [*exchange.site.policies.headers(granted, exchange.base)]
-        self._personal = self._personal or (bool(self._policy) and not self._shared)
+        self._policy = self._rendering.policy
+        self._personal = self._personal or (bool(self._policy) and not self._rendering.is_shared)
 
     # -- whose page it is
 
@@ -239,7 +238,7 @@ class Response:
     def _is_page(self, kind: PageKind) -> bool:
         """Return whether this is a page that gets our markup."""
         header = self._exchange.header
-        if not self._shared:  # a shared page must not depend on who asks for it
+        if not self._rendering.is_shared:  # a shared page must not depend on who asks for it
             mode = header(b"sec-fetch-mode")
             if mode is None:
                 for name in _FRAGMENT:
@@ -267,7 +266,7 @@ class Response:
     def _hold(self) -> None:
         """Make the headers wait for the body; of a HEAD request there is none."""
         policy = self._reading.values.get(b"content-security-policy")
-        if policy is not None or self._shared:
+        if policy is not None or self._rendering.is_shared:
             self._find_nonce(policy or b"")
         if policy is not None and self._gets_markup:
             self._exchange.site.check_policy(policy, self._exchange.nonce)
@@ -276,7 +275,7 @@ class Response:
 
     def _open_page(self) -> Page:
         exchange, kind = self._exchange, cast("PageKind", self._kind)
-        navigates = exchange.header(b"sec-fetch-mode") == b"navigate" and not self._shared
+        navigates = exchange.header(b"sec-fetch-mode") == b"navigate" and not self._rendering.is_shared
         snippets = self._snippets if self._gets_markup else None
         return Page(snippets, self._rewriter, kind, self._length, require_document=not navigates)
 
@@ -289,7 +288,7 @@ class Response:
     def _find_nonce(self, policy: bytes) -> None:
         """Reuse the app's nonce; a page for everyone must not hold one."""
         exchange = self._exchange
-        if self._shared:
+        if self._rendering.is_shared:
             exchange.nonce = ""
         elif not exchange.nonce:
             found = _NONCE.search(policy)
@@ -298,13 +297,13 @@ class Response:
     def _rewritten(self, length: int | None) -> Headers:
         """Return a document's headers: nothing stale, its own entity tag, private unless shared."""
         exchange, reading = self._exchange, self._reading
-        headers = [*(reading.kept if self._shared else reading.private), *self._policy]
+        headers = [*(reading.kept if self._rendering.is_shared else reading.private), *self._policy]
         if b"etag" in reading.values:
             # Only documents get their own tags back, so a fragment goes without.
             headers = self._tagged(headers, drop=bool(exchange.nonce) or not self._gets_markup)
         if length is not None:
             headers.append((b"content-length", str(length).encode("ascii")))
-        if not self._shared and exchange.header(b"cookie") is not None:
+        if not self._rendering.is_shared and exchange.header(b"cookie") is not None:
             headers += self._expired()
         return headers
 
@@ -322,30 +321,13 @@ class Response:
         """Return the headers with the entity tag of our variant, or without it."""
         for index, (name, value) in enumerate(headers):
             if name == b"etag":
-                tag = suffix_etag(value, self._exchange.variant_tag(shared=self._shared))
+                tag = suffix_etag(value, self._rendering.variant_tag)
                 return [*headers[:index], *([] if drop else [(name, tag)]), *headers[index + 1 :]]
         return headers
 
     def _snippets(self, page_language: str) -> Snippets | None:
         """Choose what goes into the page; called with the page's language."""
-        exchange = self._exchange
-        if self._shared and self._is_taken_back():  # read while the body was made
-            self._shared = False
-        banner, language = exchange.site.banner, self._language(page_language)
-        if self._shared:
-            return banner.snippets(
-                language, exchange.base, Shape.LOADER if exchange.is_excluded else Shape.ASK
-            )
-        notices = exchange.visitor.decision.notices
-        return banner.snippets(language, exchange.base, exchange.shape, notices, exchange.nonce)
-
-    def _language(self, page_language: str) -> str:
-        exchange, languages = self._exchange, self._exchange.site.languages
-        if len(languages) == 1:
-            return languages[0]
-        page = best_language([page_language], languages) if page_language else None
-        if self._shared:  # Accept-Language would make it another page for everyone
-            return page or languages[0]
-        if exchange.site.config.site.language_from == "visitor":
-            return best_language(exchange.accepted_languages, languages) or page or languages[0]
-        return page or exchange.visitor_language
+        rendering = self._rendering
+        if rendering.is_shared and self._is_taken_back():  # read while the body was made
+            rendering.is_shared = False
+        return rendering.snippets(page_language)

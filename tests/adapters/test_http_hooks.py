@@ -113,7 +113,11 @@ def test_an_update_taken_back_changes_nothing(serve: Serve) -> None:
         ({}, "change-me-" + "s" * 32, "a secret key can be guessed"),
         ({"cookies": {"unknown": "allow"}}, "s" * 32, "without consent"),
         ({"records": {"url": "none"}}, "s" * 32, "no proof of consent"),
-        ({"site": {"mode": "report"}}, "s" * 32, '[site] mode = "report": no cookie and no tag is held back.'),
+        (
+            {"site": {"mode": "report"}},
+            "s" * 32,
+            '[site] mode = "report": no cookie and no tag is held back.',
+        ),
     ],
 )
 def test_a_risky_setting_is_warned_about_at_construction(

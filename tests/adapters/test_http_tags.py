@@ -266,3 +266,25 @@ def test_a_granted_iframe_has_no_placeholder(serve: Serve) -> None:
     """It leaves as it came."""
     app = serve((200, [HTML], [b"<p>" + VIDEO]), {"use": ["youtube"]})
     assert VIDEO in app.get(headers={**FETCH, "cookie": app.granting("all")}).body
+
+
+def test_a_shared_pages_placeholder_depends_on_nobody(serve: Serve) -> None:
+    """Where a shared page names no language, its placeholder speaks the site's first one to everyone."""
+    public = ("Cache-Control", "public, max-age=60")
+    app = serve((200, [HTML, public], [b"<!doctype html><p>" + VIDEO]), SPOKEN)
+    assert app.visit(headers={"accept-language": "de"}).body == app.visit().body
+
+
+def test_the_documents_inside_a_page_carry_its_nonce(serve: Serve) -> None:
+    """What stands in an iframe obeys the page's policy, so the nonce in that policy lets our files in there, too."""
+    policy = ("Content-Security-Policy", "script-src 'nonce-abcd1234'; style-src 'nonce-abcd1234'")
+    inner = b'<iframe srcdoc="&lt;script&gt;1&lt;/script&gt;"></iframe>'
+    body = b'<!doctype html><html lang="en"><body>' + VIDEO + inner + b"</body></html>"
+    text = serve((200, [HTML, policy], [body]), SPOKEN).visit().text
+    inside = [
+        part for part in text.split("srcdoc=")[1:] if "nonce=&quot;abcd1234&quot;" in part.partition(">")[0]
+    ]
+    assert len(inside) == 2
+
+
+SPOKEN = {"use": ["youtube"], "site": {"languages": ["en", "de"]}}

@@ -1,0 +1,137 @@
+"""How a page is rendered for whoever asks: what it gets of us, in which language, and which of its tags wait.
+
+A personal page is made for one visitor. A shared one has the same bytes for everyone, so it may depend on nothing but
+the page itself: all that may wait does, and the page decides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+from consent_middleware.banner import Shape
+from consent_middleware.html import Rewriter
+from consent_middleware.texts import best_language
+from consent_middleware.urls import Location
+
+if TYPE_CHECKING:
+    from consent_middleware.caching import Headers
+    from consent_middleware.exchange import Exchange
+    from consent_middleware.holding import Held, Holding
+    from consent_middleware.html import Snippets
+
+__all__ = ["Rendering"]
+
+_FRAMES = frozenset({b"iframe", b"frame", b"embed", b"object", b"fencedframe"})
+_NOTHING: frozenset[str] = frozenset()
+_PORT = re.compile(r":\d+\Z")
+
+
+class Rendering:
+    """The rendering of one response's page.
+
+    Args:
+        exchange: Who asks for what.
+        is_shared: Whether one copy serves everybody.
+    """
+
+    __slots__ = ("_exchange", "is_shared")
+
+    def __init__(self, exchange: Exchange, *, is_shared: bool) -> None:
+        self._exchange = exchange
+        self.is_shared = is_shared
+
+    # -- what the page gets of us
+
+    @property
+    def shape(self) -> Shape:
+        """How much of us the page gets."""
+        exchange = self._exchange
+        if self.is_shared:
+            return Shape.LOADER if self._is_excluded else Shape.ASK
+        if exchange.skip or self._is_excluded or exchange.header(b"sec-fetch-dest") in _FRAMES:
+            return Shape.LOADER
+        return Shape.ASK if exchange.visitor.decision.prompt else Shape.LINK
+
+    @property
+    def _is_excluded(self) -> bool:
+        """Whether the site shows no banner on this path."""
+        excluded = self._exchange.site.excluded
+        return excluded is not None and excluded(self._exchange.path) is not None
+
+    def snippets(self, page_language: str) -> Snippets | None:
+        """Choose what goes into a page of this language."""
+        exchange, language = self._exchange, self.language(page_language)
+        banner = exchange.site.banner
+        if self.is_shared:
+            return banner.snippets(language, exchange.base, self.shape)
+        notices = exchange.visitor.decision.notices
+        return banner.snippets(language, exchange.base, self.shape, notices, exchange.nonce)
+
+    def language(self, page_language: str) -> str:
+        """Return the site's language that goes with a page's own, empty if it names none."""
+        exchange, languages = self._exchange, self._exchange.site.languages
+        if len(languages) == 1:
+            return languages[0]
+        page = best_language([page_language], languages) if page_language else None
+        if self.is_shared:  # Accept-Language would make it another page for everyone
+            return page or languages[0]
+        if exchange.site.config.site.language_from == "visitor":
+            return best_language(exchange.accepted_languages, languages) or page or languages[0]
+        return page or exchange.visitor_language
+
+    @property
+    def variant_tag(self) -> bytes:
+        """What tells our renderings of one page apart, so that a 304 never revives another's."""
+        exchange = self._exchange
+        parts = [exchange.site.banner.build]
+        if not self.is_shared:
+            decision = exchange.visitor.decision
+            parts += [self.shape, *sorted(decision.granted), *decision.notices, exchange.visitor_language]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12].encode("ascii")
+
+    # -- what waits on it
+
+    @property
+    def policy(self) -> Headers:
+        """The Content-Security-Policy to add, and where its reports go."""
+        exchange = self._exchange
+        granted = None if self.is_shared else exchange.visitor.decision.granted
+        return [*exchange.site.policies.headers(granted, exchange.base)]
+
+    @property
+    def holding(self) -> Holding | None:
+        """What waits, None where nothing does."""
+        holdings = self._exchange.site.holdings
+        return holdings.of(_NOTHING if self.is_shared else self._exchange.visitor.decision.granted)
+
+    @property
+    def differs(self) -> bool:
+        """Whether tags pass here that wait for others."""
+        return self.holding is not self._exchange.site.holdings.of(_NOTHING)
+
+    def rewriter(self, holding: Holding, *, xml: bool) -> Rewriter:
+        """Return what makes the page's held tags inert; in mode ``report`` it only tells."""
+        exchange = self._exchange
+        site = exchange.site
+        return Rewriter(
+            holding,
+            Location(_PORT.sub("", exchange.origin[1]).lower(), exchange.base + exchange.path),
+            on_held=site.reporter.held_tag,
+            on_passing=lambda location: self._report_passing(holding, location),
+            placeholder=self._placeholder,
+            inner_head=site.banner.guard(exchange.base, exchange.nonce),
+            dry=not site.enforce,
+            xml=xml,
+        )
+
+    def _report_passing(self, holding: Holding, location: Location) -> None:
+        service = holding.passing(location)
+        if service is not None:
+            self._exchange.site.reporter.passing_tag(service)
+
+    def _placeholder(self, held: Held, url: str, page_language: str) -> str:
+        exchange = self._exchange
+        language = self.language(page_language)
+        return exchange.site.banner.placeholder(language, exchange.base, held, url, exchange.nonce)
