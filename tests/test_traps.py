@@ -50,7 +50,10 @@ def test_content_length_counts_bytes(serve: Serve) -> None:
 def test_content_length_is_right_for_a_streamed_page(serve: Serve) -> None:
     """A page in pieces with a known length still has one, known before its start is sent, while nothing is held."""
     chunks = [PAGE[i : i + 7] for i in range(0, len(PAGE), 7)]
-    app = serve((200, [HTML, ("Content-Length", str(len(PAGE)))], chunks), {"site": {"catalog_hosts": False}, "use": [], "services": []})
+    app = serve(
+        (200, [HTML, ("Content-Length", str(len(PAGE)))], chunks),
+        {"site": {"catalog_hosts": False}, "use": [], "services": []},
+    )
     response = app.visit()
     assert has_all(response.body)
     assert response.get("content-length") == str(len(response.body))
