@@ -389,7 +389,7 @@ def test_the_guard_goes_into_an_iframes_document_with_scripts() -> None:
     """What runs in there is a document of its own; what holds no script needs none."""
     head = b"<script src=/guard.js></script>"
     page = b"<iframe srcdoc=\"<script>a()</script>\"></iframe><iframe srcdoc='<p>x</p>'></iframe>"
-    done = whole(page, inner_head=head)
+    done = whole(page, inner_head=lambda: head)
     assert text_of(re.findall(rb'srcdoc="([^"]*)"', done)[0]) == (head + b"<script>a()</script>").decode()
     assert done.endswith(b"<iframe srcdoc='<p>x</p>'></iframe>")
 

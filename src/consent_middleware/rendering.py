@@ -121,7 +121,7 @@ class Rendering:
             on_held=site.reporter.held_tag,
             on_passing=lambda location: self._report_passing(holding, location),
             placeholder=self._placeholder,
-            inner_head=site.banner.guard(exchange.base, exchange.nonce),
+            inner_head=lambda: site.banner.guard(exchange.base, exchange.nonce),
             dry=not site.enforce,
             xml=xml,
         )

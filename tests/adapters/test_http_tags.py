@@ -245,6 +245,16 @@ def test_without_the_catalogues_hosts_an_undeclared_tracker_passes(serve: Serve)
     assert app.get(headers=FETCH).body == body
 
 
+def test_what_holds_itself_back_loads_and_its_cookies_wait(serve: Serve) -> None:
+    """`hold = false` leaves a service's tags to its consent mode; its cookies are held all the same."""
+    body = b'<p><script src="https://www.google-analytics.com/analytics.js"></script>'
+    services = [{"id": "google-analytics", "hold": False}]
+    app = serve((200, [HTML, ("Set-Cookie", "_ga=1")], [body]), {"services": services})
+    response = app.get(headers=FETCH)
+    assert response.body == body
+    assert response.set_names == []
+
+
 # -- the placeholder
 
 

@@ -104,7 +104,7 @@ class Rewriter:
         on_passing: Told of a URL that belongs to nobody who waits.
         placeholder: Given what is held, its URL and the page's language, returns the document that stands in
             an iframe until then.
-        inner_head: What goes into the document of an iframe's ``srcdoc``, so that it is guarded too.
+        inner_head: Returns what goes into the document of an iframe's ``srcdoc``, so that it is guarded too.
         dry: Only tell; change nothing.
         xml: The page is XHTML.
 
@@ -121,7 +121,7 @@ class Rewriter:
         on_held: Callable[[Held], None],
         on_passing: Callable[[Location], None],
         placeholder: Callable[[Held, str, str], str],
-        inner_head: bytes = b"",
+        inner_head: Callable[[], bytes] = bytes,
         dry: bool = False,
         xml: bool = False,
     ) -> None:
@@ -375,7 +375,7 @@ class Rewriter:
             return None
         if self._dry:
             return None
-        return (self._inner_head + rewritten).decode("utf-8", "surrogateescape")
+        return (self._inner_head() + rewritten).decode("utf-8", "surrogateescape")
 
     def _inert(
         self,
