@@ -1,5 +1,6 @@
 # make demo   a small site with consent, on http://127.0.0.1:8000
 # make test   everything: lint, types, tests, a real browser
+# make assets what the browser gets of static/banner, built anew
 # make bench  what the middleware adds to a request, beside others, and to a page
 PYTHON ?= python3
 VENV   ?= .venv
@@ -7,7 +8,7 @@ PORT   ?= 8000
 SERVER ?= asgi
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint types unit browser conformance bench wheel clean
+.PHONY: demo test lint types unit browser conformance assets bench wheel clean
 
 $(VENV)/.demo: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "No venv module: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
@@ -47,6 +48,9 @@ conformance: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/rewriting.py
+
+assets: $(VENV)/.test
+	$(BIN)/python static/build.py
 
 wheel: $(VENV)/.test
 	$(BIN)/python -m build

@@ -1,6 +1,6 @@
 """The files the page loads: guard.js with the site's table compiled in, banner.js, banner.css.
 
-All are served below one hash of their bytes, immutable and pre-compressed; comments and indentation stay here.
+All are served below one hash of their bytes, immutable and pre-compressed, as `make assets` builds them.
 The guard repeats no decision: what it is given here is `decide` as a table a unit (signals that deny it), which the
 tests compare with `decide` exhaustively, and the patterns that say whose a host, a cookie or a storage name is.
 """
@@ -26,12 +26,11 @@ if TYPE_CHECKING:
     from consent_middleware.catalog import Catalog
     from consent_middleware.visitor import CookieNames
 
-__all__ = ["Asset", "Assets", "site_table", "strip_script"]
+__all__ = ["Asset", "Assets", "site_table"]
 
 _TYPES = {"js": b"text/javascript; charset=utf-8", "css": b"text/css; charset=utf-8"}
 _FILES = ("guard.js", "banner.js", "banner.css")
-_BLOCK_COMMENT = re.compile(r"/\*\*.*?\*/[ \t]*", re.DOTALL)
-_LINE_COMMENT = re.compile(r"^[ \t]*//.*$", re.MULTILINE)
+_HOST_END, _NAME_END = "/", "$"
 _GPC, _DNT = Signals(gpc=True), Signals(dnt=True)
 
 
@@ -88,13 +87,13 @@ class Assets:
             sources.append("gpp.js")
         table = json.dumps(site, separators=(",", ":"), ensure_ascii=True)
         # "<" of the site never stands in the file, in case someone puts it into a page.
-        guard = b"".join(map(_script, sources)).replace(
+        guard = b"".join(map(_built, sources)).replace(
             b'"__SITE__"', table.replace("<", "\\u003c").encode("ascii")
         )
         files = {
             "guard.js": guard,
-            "banner.js": _script("banner.js"),
-            "banner.css": read_bytes("static", "banner", "banner.css"),
+            "banner.js": _built("banner.js"),
+            "banner.css": _built("banner.css"),
         }
         digest = hashlib.sha256()
         for name in _FILES:
@@ -110,18 +109,9 @@ class Assets:
         return self._files.get(name)
 
 
-def strip_script(source: str) -> str:
-    """Return one of our own scripts without its comments and indentation.
-
-    Knows our style only: comments of a line stand on lines of their own, ``/** */`` never stands in a string, and no
-    text or template goes over several lines.
-    """
-    bare = _BLOCK_COMMENT.sub("", _LINE_COMMENT.sub("", source))
-    return "".join(f"{line.strip()}\n" for line in bare.splitlines() if line.strip())
-
-
-def _script(name: str) -> bytes:
-    return strip_script(read_bytes("static", "banner", name).decode("utf-8")).encode("utf-8")
+def _built(name: str) -> bytes:
+    """Return a file without comments and long names; `make assets` builds them."""
+    return read_bytes("static", "banner", "min", name)
 
 
 def site_table(
@@ -140,7 +130,7 @@ def site_table(
         "names": {"https": names.name(secure=True), "http": names.name(secure=False)},
         "fp": catalog.fingerprint,
         "units": list(catalog.units),
-        "tokens": [token(unit) for unit in catalog.units],
+        "tokens": "".join(map(token, catalog.units)),
         "category": {service.id: service.category for service in catalog.services.values()},
         "always": sorted(catalog.always),
         "asked": [i for i, unit in enumerate(catalog.units) if unit in catalog.asked],
@@ -153,9 +143,7 @@ def site_table(
         table |= {
             "hosts": _hosts(catalog),
             "cookies": _cookies(catalog),
-            "storage": _by_unit(
-                (s.id, s.storage) for s in catalog.services.values() if s.id not in catalog.always
-            ),
+            "storage": _storage(catalog),
         }
     if allow_unknown:
         table["unknown"] = True
@@ -164,15 +152,47 @@ def site_table(
     return table
 
 
-def _by_unit(entries: Iterable[tuple[str, Iterable[str]]]) -> dict[str, str]:
-    """Return patterns by the unit that lets them through, separated by spaces."""
-    found: dict[str, dict[str, None]] = {}
-    for unit, patterns in entries:
-        found.setdefault(unit, {}).update(dict.fromkeys(patterns))
-    return {unit: " ".join(patterns) for unit, patterns in found.items() if patterns}
+def _table(entries: Iterable[tuple[str, str]], end: str) -> list[list[str]]:
+    """Return patterns as regular expressions with the units that let them through; the first that matches counts.
+
+    Args:
+        entries: Pairs of a pattern and a unit, the most specific first.
+        end: What follows a pattern without a path.
+
+    Patterns of the same units are joined where nothing between them could match the same text.
+    """
+    owners: dict[str, dict[str, None]] = {}
+    for pattern, unit in entries:
+        owners.setdefault(pattern, {})[unit] = None
+    groups: list[tuple[str, list[str]]] = []
+    latest: dict[str, int] = {}  # the last group that holds something of a kind
+    for pattern, units in owners.items():
+        joined, kind = " ".join(units), _kind(pattern, end)
+        floor = latest.get(kind, 0)
+        place = next((n for n in range(floor, len(groups)) if groups[n][0] == joined), len(groups))
+        if place == len(groups):
+            groups.append((joined, []))
+        groups[place][1].append(_source(pattern, end))
+        latest[kind] = place
+    last = end if end == _NAME_END else ""
+    return [[units, f"^(?:{'|'.join(sources)}){last}"] for units, sources in groups]
 
 
-def _hosts(catalog: Catalog) -> dict[str, str]:
+def _kind(pattern: str, end: str) -> str:
+    """Return what two patterns share if one text can match both: of hosts the domain, of names nothing is known."""
+    if end == _NAME_END:
+        return "" if "*" in pattern else pattern
+    return ".".join(pattern.partition("/")[0].rsplit(".", 2)[-2:])
+
+
+def _source(pattern: str, end: str) -> str:
+    """Return a pattern in the syntax that Python and JavaScript share."""
+    anything = r"[^/]*" if end == _HOST_END else r"[\s\S]*"
+    text = anything.join(re.sub(r"([^\w-])", r"\\\1", part) for part in pattern.split("*"))
+    return text + end if end == _HOST_END and "/" not in pattern else text
+
+
+def _hosts(catalog: Catalog) -> list[list[str]]:
     """Return the hosts that wait, by unit; of the free ones (unit ``""``) only what a held pattern covers too."""
     waiting = HostIndex((pattern, unit) for unit, s in catalog.reach if unit for pattern in s.hosts)
 
@@ -181,17 +201,43 @@ def _hosts(catalog: Catalog) -> dict[str, str]:
         # A wildcard stands for any host below; what is held there only is more specific, and stays so.
         return bool(waiting.find(host.replace("*", "a"), slash + path or "/"))
 
-    return _by_unit((unit, s.hosts if unit else filter(covered, s.hosts)) for unit, s in catalog.reach)
+    declared = {pattern for service in catalog.services.values() for pattern in service.hosts}
+    entries = [
+        (pattern, unit)
+        for unit, service in catalog.reach
+        for pattern in service.hosts
+        if (unit or covered(pattern)) and (service.id in catalog.services or pattern not in declared)
+    ]
+    return _table(sorted(entries, key=lambda entry: _specific(entry[0])), _HOST_END)
 
 
-def _cookies(catalog: Catalog) -> dict[str, str]:
-    """Return cookie patterns by unit, the essential ones under ``""``; a tie in the catalogue goes as `owners` says."""
+def _specific(pattern: str) -> tuple[bool, int, int]:
+    """Return a key that sorts the most specific host first, as `HostIndex` does."""
+    host = pattern.partition("/")[0]
+    return "*" in host, -len(host), -len(pattern)
+
+
+def _cookies(catalog: Catalog) -> list[list[str]]:
+    """Return cookie names by unit, the essential ones under ``""``, as `Catalog.owners` finds them."""
     essential = set(catalog.essential_cookies)
-    entries = [("", catalog.essential_cookies)]
+    entries = [(name, "") for name in catalog.essential_cookies]
     for service in catalog.services.values():
         unit = "" if service.id in catalog.always else service.id
-        entries.append((unit, tuple(c.name for c in service.cookies if c.name not in essential)))
-    return _by_unit(entries)
+        entries += [(cookie.name, unit) for cookie in service.cookies if cookie.name not in essential]
+    return _names(entries)
+
+
+def _storage(catalog: Catalog) -> list[list[str]]:
+    """Return names in storage by the declared service that owns them."""
+    services = [service for service in catalog.services.values() if service.id not in catalog.always]
+    return _names([(name, service.id) for service in services for name in service.storage])
+
+
+def _names(entries: list[tuple[str, str]]) -> list[list[str]]:
+    """Return names and patterns of names: exact ones first, then the longest pattern."""
+    exact = [entry for entry in entries if "*" not in entry[0]]
+    patterns = sorted((entry for entry in entries if "*" in entry[0]), key=lambda entry: -len(entry[0]))
+    return [*_table(exact, _NAME_END), *_table(patterns, _NAME_END)]
 
 
 def _modes(catalog: Catalog) -> dict[str, str]:

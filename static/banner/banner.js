@@ -212,9 +212,7 @@
       for (const store of [localStorage, sessionStorage]) {
         for (const key of Object.keys(store)) if (gone(core.stored(key))) store.removeItem(key);
       }
-      const exact = Object.values(core.site.storage || {}).flatMap((names) => names.split(" ")).filter((name) => !name.includes("*"));
-      const names = indexedDB.databases ? (await indexedDB.databases()).map(({ name }) => name || "") : exact;
-      for (const name of names) if (gone(core.stored(name))) indexedDB.deleteDatabase(name);
+      for (const { name = "" } of await indexedDB.databases()) if (gone(core.stored(name))) indexedDB.deleteDatabase(name);
     } catch {}
   }
 
@@ -262,7 +260,7 @@
     const first = !consent.validConsent();
     const dialog = $("#consent-dialog");
     const active = document.activeElement;
-    refresh(true);
+    const changed = refresh(true);
     if (dialog) dialog.close();
     else if (!shown(active)) home();
     const status = (!dialog && $("#consent-form [role=status]")) || $("#consent-link [role=status]");
@@ -273,7 +271,7 @@
     }
     if (first) tell("first");
     tell("change");
-    if (core.site.reload) location.reload();
+    if (core.site.reload && changed) location.reload();
     return true;
   }
 
@@ -383,6 +381,11 @@
     busy = false;
     return true;
   }
+
+  document.addEventListener("click", ({ target }) => {
+    const link = target instanceof Element && /** @type {any} */ (target.closest("[ping]"));
+    if (link && link.ping.split(/\s+/).some(core.waits)) link.removeAttribute("ping");
+  }, true);
 
   document.addEventListener("click", (event) => {
     const from = event.target instanceof Element && /** @type {any} */ (Element.prototype.closest.call(event.target, '[data-consent="preferences"]'));

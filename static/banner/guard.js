@@ -2,10 +2,10 @@
 (() => {
   "use strict";
   /**
-   * @typedef {{names: Record<string, string>, fp: string, units: string[], tokens: string[], always: string[], asked: number[],
+   * @typedef {{names: Record<string, string>, fp: string, units: string[], tokens: string, always: string[], asked: number[],
    *   category: Record<string, string>, deny: number[], days: number, quiet: boolean, honour: number, reload?: boolean,
    *   hosts?: Table, cookies?: Table, storage?: Table, unknown?: boolean, modes?: any}} Site
-   * @typedef {Record<string, string>} Table patterns by the unit that lets them through, "" for what is free
+   * @typedef {[string, string][]} Table units that let through, and the regular expression of what; the first that matches counts
    */
   const KEY = Symbol.for("consent");
   const page = /** @type {any} */ (window);
@@ -35,7 +35,7 @@
       const bits = (from) => units.map((_, i) => same && (bytes[from + (i >> 3)] >> (i & 7) & 1) === 1);
       // Changed processing voids grants, never refusals.
       const refused = same ? bits(1 + width)
-        : units.map((unit, i) => said.includes(tokens[i]) || said.includes(tokens[units.indexOf(category[unit])]));
+        : units.map((unit, i) => [i, units.indexOf(category[unit])].some((n) => n >= 0 && said.includes(tokens.substr(2 * n, 2))));
       const granted = bits(1);
       return { flags: bytes[0], granted, refused, count: granted.filter(Boolean).length, at: parseInt(time, 16) };
     } catch {}
@@ -59,35 +59,23 @@
 
   // Whose a URL, a cookie, a name in storage is
 
-  /**
-   * Compiles patterns; an exact one decides before a wildcard, then the longest. A host's are followed by its path.
-   * @param {Table | undefined} table @param {string} any what "*" stands for @param {string} end
-   */
-  function finder(table, any, end) {
-    /** @type {Record<string, string[]>} */
-    const owners = {};
-    for (const unit in table) for (const pattern of table[unit].split(" ")) (owners[pattern] ??= []).push(unit);
-    /** @param {string} pattern */
-    const rank = (pattern) => (pattern.includes("*") ? 0 : 1e6) + pattern.split("/")[0].length * 1e3 + pattern.length;
-    const rules = Object.keys(owners).sort((a, b) => rank(b) - rank(a)).map((pattern) => ({
-      test: RegExp("^" + pattern.replace(/[^\w*]/g, "\\$&").replace(/\*/g, any) + (pattern.includes("/") && end !== "$" ? "" : end)),
-      units: owners[pattern],
-    }));
-    return (/** @type {string} */ name) => rules.find(({ test }) => test.test(name))?.units;
+  /** @param {Table} [table] */
+  function finder(table) {
+    const rules = table?.map(([units, source]) => /** @type {const} */ ([units.split(" "), RegExp(source)]));
+    return (/** @type {string} */ text) => rules?.find(([, rule]) => rule.test(text))?.[0];
   }
-  const hosts = finder(SITE.hosts, "[^/]*", "/");
-  const cookies = finder(SITE.cookies, "[^]*", "$");
-  const stored = finder(SITE.storage, "[^]*", "$");
+  const hosts = finder(SITE.hosts);
+  const cookies = finder(SITE.cookies);
+  const stored = finder(SITE.storage);
 
-  /** @param {string[]} [found] @returns {any} the units that must be granted, if none is */
-  const held = (found) => found && !found.some(accepted) && found;
+  /** @param {string[]} [found] @returns {any} the units of which one must be granted, if none is */
+  const held = (found) => (found?.some(accepted) === false ? found : undefined);
 
   /** @param {any} value @returns {any} */
   function waits(value) {
     try {
       const { protocol, host, hostname, pathname } = new URL(value, document.baseURI);
-      return /^(http|ws)s?:/.test(protocol)
-        && held((host === home.host && hosts(pathname)) || hosts(hostname.replace(/\.$/, "") + pathname));
+      if (/^(http|ws)/.test(protocol)) return held((host === home.host && hosts(pathname)) || hosts(hostname.replace(/\.$/, "") + pathname));
     } catch {}
   }
 
@@ -100,16 +88,16 @@
     }
   }
 
-  /** @param {string} name */
+  /** @param {string} name @returns {any} */
   const blocked = (name) => {
     const found = owners(name);
-    return found ? held(found) : !SITE.unknown && !accepted("marketing");
+    return found ? held(found) : SITE.unknown || accepted("marketing") ? undefined : true;
   };
 
   // Elements
 
-  const URLS = /^(src|srcset|href|xlink:href|data|poster|background|imagesrcset)$/;
-  const TAGS = "script iframe frame img image link video audio source track embed object input use feImage body table td".split(" ");
+  const URLS = ["src", "srcset", "href", "xlink:href", "data", "poster", "background", "imagesrcset"];
+  const LINKS = /^(link|script|image|img|use|feImage)$/;
   /** @type {Set<any>} Held where no look at the document finds them: not in it yet, or in a shadow root. */
   const loose = new Set();
   /** Let through by one click. */
@@ -118,7 +106,8 @@
   /** Keeps a URL for later, or clears the marks of one that was kept. @param {any} el @param {string} name @param {any} value */
   function keep(el, name, value) {
     name = name.toLowerCase();
-    if (free.has(el) || !URLS.test(name) || !TAGS.includes(el.localName) || (el.rel && !/style|pre[flrc]|icon|dns|mod|mani/.test(el.rel))) return;
+    if (free.has(el) || !URLS.includes(name) || (/f$/.test(name) && !LINKS.test(el.localName))
+      || (el.rel && !/style|pre[flrc]|icon|dns|mod|mani/.test(el.rel))) return;
     const found = /set$/.test(name) ? String(value).split(/[\s,]+/).map(waits).find(Boolean) : waits(value);
     const script = el.localName === "script";
     if (found) {
@@ -140,33 +129,27 @@
   }
 
   /** @param {any} root @returns {number} how much in it is held */
-  const sweep = (root) => [root, ...root.querySelectorAll?.(String(TAGS)) || []]
+  const sweep = (root) => [root, ...root.querySelectorAll?.("*") || []]
     .flatMap((el) => [...el.attributes || []].filter(({ name, value }) => keep(el, name, value))).length;
 
   // HTML
 
-  const blank = document.implementation.createHTMLDocument("");
-  const TAG = RegExp(`<(${TAGS.join("|")})\\b`, "i");
+  const inert = document.implementation.createHTMLDocument("");
   /** @type {any} */
   let policy;
   const rules = { createHTML: String, createScript: String, createScriptURL: String };
   /** Made when needed: a strict site may not know its name. @returns {any} */
   const trust = () => policy ??= page.trustedTypes?.createPolicy("consent", rules) ?? rules;
 
-  /** A document's text, with what it holds back. @param {any} html @param {string} [head] what goes in front of any */
+  /** HTML with what it holds back; what holds nothing back is the very same. @param {any} html @param {string} [head] what goes in front */
   function written(html, head = "") {
-    const given = html;
-    if (!head && !TAG.test(html)) return html;
-    const inert = new DOMParser().parseFromString(html, "text/html");
-    const root = inert.documentElement;
-    if (sweep(root)) html = /<(!d|html|head|body)/i.test(html) ? "<!DOCTYPE html>" + root.outerHTML : inert.head.innerHTML + inert.body.innerHTML;
-    else if (!head) return html;
-    try {
-      return trust().createHTML(head + html);
-    } catch {
-      // The site's policy names other rules only: its page must not break.
-      return given;
+    let text = html;
+    if (/(src|set|href|data|poster|background)\s*=/i.test(html)) {
+      const box = inert.createElement("template");
+      box.innerHTML = html;
+      if (sweep(box.content)) text = box.innerHTML;
     }
+    return head || text !== html ? trust().createHTML(head + text) : html;
   }
 
   const answered = () => !!choice && SITE.asked.every((i) => choice?.granted[i] || choice?.refused[i]);
@@ -195,209 +178,146 @@
 
   // Interception. What no script can stop (import(), CSS url() and @import, FontFace, what workers load) is left to the page's policy.
 
-  /**
-   * Puts a handler in front of functions, constructors, getters or setters, where there are any.
-   * @param {any} owner @param {string} names
-   * @param {(args: any[], self: any, go: () => any, name: string) => any} handler
-   * @param {"value" | "get" | "set"} [kind]
-   */
-  function patch(owner, names, handler, kind = "value") {
-    for (const name of names.split(" ")) {
-      const found = owner && Object.getOwnPropertyDescriptor(owner, name);
-      const native = found?.[kind];
-      if (native) {
-        Object.defineProperty(owner, name, { ...found, [kind]: new Proxy(native, {
-          apply: (_, self, args) => handler(args, self, () => Reflect.apply(native, self, args), name),
-          construct: (_, args, target) => handler(args, target, () => Reflect.construct(native, args, target), name),
-        }) });
-      }
-    }
+  /** @typedef {(args: any[], self: any, name: string, go: () => any) => any} Test what it returns takes the place of the call */
+
+  /** The storage behind its stand-in, and the other way round. */
+  const real = new WeakMap();
+  const boxes = new WeakMap();
+  /** The element behind an animated string. */
+  const animated = new WeakMap();
+  const known = new WeakSet();
+
+  /** Guards another realm, if it is ours. @param {any} win */
+  function enter(win) {
+    try {
+      if (!known.has(win)) install(win);
+    } catch {}
+    return win;
   }
 
   function refuse() {
     throw new DOMException("Held back until consent", "SecurityError");
   }
 
-  const mute = new WeakSet();
-  const known = new WeakSet();
-  const boxes = new WeakMap();
-  /** What stands behind an object: the storage behind its stand-in, the element behind an animated string. */
-  const contents = new WeakMap();
-  const PLACES = /** @type {any} */ ({ outerHTML: "replaceWith", beforebegin: "before", afterbegin: "prepend", beforeend: "append", afterend: "after" });
-
-  /** @param {any} args @param {any} self @param {() => any} go @param {string} name */
-  function html(args, self, go, name) {
-    const value = args[1] && name[0] === "i" ? args[1] : args[0];
-    const range = name[0] === "c";
-    const target = range ? self.startContainer : self;
-    if (target.ownerDocument === blank || !TAG.test(value)) return go();
-    const place = PLACES[name] || (name[8] === "j" && PLACES[String(args[0]).toLowerCase()]) || "replaceChildren";
-    const around = /^(r.*W|be|af)/.test(place) ? target.parentNode : target.host || target;
-    const box = blank.createElementNS((around.nodeType === 1 ? around : blank.body).namespaceURI, around.localName || "body");
-    let root;
-    if (range) {
-      const inner = blank.createRange();
-      inner.selectNodeContents(box);
-      root = inner.createContextualFragment(value);
-    } else {
-      box.innerHTML = value;
-      root = box.content || box;
-    }
-    if (!sweep(root)) return go();
-    // Parsed without scripts, so that what noscript holds became elements.
-    for (const off of root.querySelectorAll("noscript")) off.textContent = off.innerHTML;
-    if (range) return document.adoptNode(root);
-    (place[7] === "C" && self.content || self)[place](...root.childNodes);
-  }
-
-  /** @param {any} win */
-  function frames(win) {
-    for (let i = 0; i < win.length; i++) {
-      // A page may have set "length" to something else.
-      const inner = win[i];
-      if (inner && !known.has(inner)) {
-        known.add(inner);
-        enter(inner);
-      }
-    }
-  }
-
-  /** Guards another realm, if it is ours. @param {any} win */
-  function enter(win) {
-    try {
-      install(win);
-    } catch {}
-    return win;
-  }
+  /** Asks nobody, so that it fails as without a network. @param {number} at where the URL stands @returns {Test} */
+  const elsewhere = (at) => (args) => {
+    if (waits(args[at]?.url ?? args[at])) args[at] = "about:blank";
+  };
 
   /** @param {any} win */
   function install(win) {
+    known.add(win);
     if (win[KEY]) return;
     win[KEY] = 1;
-    /** @param {string} names @param {string} members @param {any} handler @param {any} [kind] */
-    const on = (names, members, handler, kind) => {
-      for (const name of names.split(" ")) patch(win[name]?.prototype, members, handler, kind);
-    };
-    /** @param {any} handler */
-    const after = (handler) => (/** @type {any} */ args, /** @type {any} */ self, /** @type {any} */ go, /** @type {string} */ name) => {
-      const done = handler(args, self, go, name);
-      if (win.length) frames(win);
-      return done;
-    };
 
-    on("Document", "cookie", (/** @type {any} */ [value], /** @type {any} */ _, /** @type {any} */ go) => {
-      const text = String(value);
-      const age = /;\s*max-age\s*=\s*(-?\d+)/i.exec(text);
-      const gone = age ? +age[1] <= 0 : Date.parse(/;\s*expires\s*=([^;]*)/i.exec(text)?.[1] || "") < Date.now();
-      if (gone || !blocked(/^[=\s]*([^=;]*)/.exec(text)?.[1].trim() || "")) go();
-    }, "set");
-    on("Document", "cookie", (/** @type {any} */ _, /** @type {any} */ self, /** @type {any} */ go) => go().split("; ")
-      .filter((/** @type {string} */ one) => !held(owners(one.split("=")[0]))).join("; "), "get");
-    on("CookieStore", "set", (/** @type {any} */ [one = ""], /** @type {any} */ _, /** @type {any} */ go) => (
-      one.expires <= Date.now() || !blocked(one.name ?? one) ? go() : Promise.resolve()));
-    on("CookieStore", "getAll", async (/** @type {any} */ _, /** @type {any} */ self, /** @type {any} */ go) => (await go())
-      .filter((/** @type {any} */ one) => !held(owners(one.name))));
-
-    // A name can be set without a method: so a stand-in, which every method takes for the real one.
-    on("Storage", "setItem getItem removeItem clear key", (/** @type {any} */ args, /** @type {any} */ self, /** @type {any} */ go, /** @type {string} */ name) => {
-      const real = contents.get(self);
-      if (real) return real[name](...args);
-      if (name !== "setItem" || !held(stored(String(args[0])))) return go();
-    });
-    patch(win, "localStorage sessionStorage", (_, self, go) => {
-      const real = go();
-      let box = boxes.get(real);
-      if (!box) {
-        boxes.set(real, box = new Proxy(real, {
-          get: (_, name) => real[name],
-          set: (_, name, value) => held(stored(String(name))) || Reflect.set(real, name, value),
-          defineProperty: (_, name, how) => held(stored(String(name))) || Reflect.defineProperty(real, name, how),
-        }));
-        contents.set(box, real);
-      }
-      return box;
-    }, "get");
-    on("IDBFactory", "open", (/** @type {any} */ [name], /** @type {any} */ _, /** @type {any} */ go) => (held(stored(name)) ? refuse() : go()));
-
-    for (const name of Object.getOwnPropertyNames(win)) {
-      if (/^SVG\w+Element$/.test(name)) {
-        on(name, "href", (/** @type {any} */ _, /** @type {any} */ self, /** @type {any} */ go) => {
-          const moving = go();
-          contents.set(moving, self);
-          return moving;
-        }, "get");
-      } else if (/^HTML\w+Element$/.test(name)) {
-        on(name, "src srcset href data poster background imageSrcset", (/** @type {any} */ [value], /** @type {any} */ el, /** @type {any} */ go, /** @type {string} */ member) => {
-          if (!keep(el, member, value)) go();
-        }, "set");
-        on(name, "contentWindow", (/** @type {any} */ _, /** @type {any} */ self, /** @type {any} */ go) => enter(go()), "get");
-        on(name, "contentDocument", (/** @type {any} */ _, /** @type {any} */ self, /** @type {any} */ go) => {
-          const inner = go();
-          enter(inner?.defaultView);
-          return inner;
-        }, "get");
+    /**
+     * Puts a test in front of methods, constructors, getters or setters, where there are any.
+     * @param {string} types whose; the window's own where empty
+     * @param {string} members @param {Test} test @param {"value" | "get" | "set"} [kind]
+     */
+    function on(types, members, test, kind = "value") {
+      for (const type of types.split(" ")) for (const name of members.split(" ")) {
+        const owner = type ? win[type]?.prototype : win;
+        const found = owner && Object.getOwnPropertyDescriptor(owner, name);
+        if (found?.[kind]) {
+          /** @param {any} _ @param {any} self @param {any[]} args */
+          const apply = (_, self, args) => {
+            const go = () => Reflect.apply(found[kind], real.get(self) ?? self, args);
+            const result = test(args, self, name, go) ?? go();
+            for (let i = 0; i < win.length; i++) enter(win[i]);
+            return result;
+          };
+          /** @param {any} native @param {any[]} args @param {any} target */
+          const construct = (native, args, target) => test(args, target, name, apply) ?? Reflect.construct(native, args, target);
+          Object.defineProperty(owner, name, { ...found, [kind]: new Proxy(found[kind], { apply, construct }) });
+        }
       }
     }
-    on("SVGAnimatedString", "baseVal", (/** @type {any} */ [value], /** @type {any} */ self, /** @type {any} */ go) => {
-      const el = contents.get(self);
-      if (!el || !keep(el, "href", value)) go();
+
+    on("Document", "cookie", ([value]) => {
+      const [, name, rest] = /^[=\s]*([^=;]*)([^]*)/.exec(value) || ["", "", ""];
+      const age = /;\s*max-age\s*=\s*(-?\d+)/i.exec(rest);
+      const gone = age ? +age[1] <= 0 : Date.parse(/;\s*expires\s*=([^;]*)/i.exec(rest)?.[1] || "") < Date.now();
+      return gone ? undefined : blocked(name.trim());
     }, "set");
-    /** @param {any} args @param {any} self @param {any} go @param {string} name */
-    const attribute = (args, self, go, name) => {
-      const node = args[0]?.value !== undefined && args[0];
-      const el = self.nodeType ? self : self[0]?.ownerElement;
-      const [key, value] = node ? [node.name, node.value] : args.slice(-2);
-      if (name[3] === "A" && String(key).toLowerCase() === "srcdoc" && !node) args[args.length - 1] = written(value, inner);
-      // Of an empty map the element is not known before.
-      const done = el && keep(el, String(key), value) ? null : go();
-      if (!el && node.ownerElement) keep(node.ownerElement, key, value);
-      return done;
-    };
-    on("Element NamedNodeMap", "setAttribute setAttributeNS setAttributeNode setAttributeNodeNS setNamedItem setNamedItemNS", attribute);
-    on("Attr Node", "value nodeValue textContent", (/** @type {any} */ [value], /** @type {any} */ self, /** @type {any} */ go) => {
-      if (!self.ownerElement || !keep(self.ownerElement, self.name, value)) go();
-    }, "set");
-    on("HTMLIFrameElement", "srcdoc", (/** @type {any} */ args, /** @type {any} */ _, /** @type {any} */ go) => {
+    on("Document", "cookie", (args, self, name, go) => go().split("; ")
+      .filter((/** @type {string} */ one) => !held(owners(one.split("=")[0]))).join("; "), "get");
+    on("CookieStore", "set", ([one]) => (one.expires <= Date.now() || !blocked(one.name ?? one) ? undefined : Promise.resolve()));
+
+    // A name can be set without a method: so a stand-in, which every method takes for the real one.
+    on("Storage", "setItem getItem removeItem clear key", ([name], self, member) => (member[0] === "s" ? held(stored(`${name}`)) : undefined));
+    on("", "localStorage sessionStorage", (args, self, name, go) => {
+      const store = go();
+      if (!boxes.has(store)) {
+        const box = new Proxy(store, {
+          get: (_, name) => store[name],
+          set: (_, name, value) => held(stored(String(name))) || Reflect.set(store, name, value),
+          defineProperty: (_, name, how) => held(stored(String(name))) || Reflect.defineProperty(store, name, how),
+        });
+        boxes.set(store, box);
+        real.set(box, store);
+      }
+      return boxes.get(store);
+    }, "get");
+    on("IDBFactory", "open", ([name]) => held(stored(name)) && refuse());
+
+    const types = Object.getOwnPropertyNames(win).filter((name) => /^(HTML|SVG)\w+Element$/.test(name)).join(" ");
+    on(types, "src srcset href data poster background imageSrcset", ([value], el, name) => keep(el, name, value), "set");
+    on(types, "href", (args, self, name, go) => {
+      const moving = go();
+      if (moving.animVal !== undefined) animated.set(moving, self);
+      return moving;
+    }, "get");
+    on("SVGAnimatedString", "baseVal", ([value], self) => animated.has(self) && keep(animated.get(self), "href", value) || undefined, "set");
+    on(types, "contentWindow", (args, self, name, go) => enter(go()), "get");
+    on(types, "contentDocument", (args, self, name, go) => {
+      enter(self.contentWindow);
+      return go();
+    }, "get");
+
+    on("Element NamedNodeMap", "setAttribute setAttributeNS setAttributeNode setAttributeNodeNS setNamedItem setNamedItemNS", (args, self, name, go) => {
+      const [node] = args;
+      const at = args.length - 1;
+      if (node?.nodeType) {
+        const el = self.nodeType ? self : self[0]?.ownerElement;
+        if (el) return keep(el, node.name, node.value);
+        // Of an empty map the element is not known before.
+        const done = go() || false;
+        keep(node.ownerElement, node.name, node.value);
+        return done;
+      }
+      if (/^srcdoc$/i.test(args[at - 1])) args[at] = written(args[at], inner);
+      return keep(self, args[at - 1], args[at]);
+    });
+    on("Attr Node", "value nodeValue textContent", ([value], self) => self.ownerElement && keep(self.ownerElement, self.name, value) || undefined, "set");
+    on("HTMLIFrameElement", "srcdoc", (args) => {
       args[0] = written(args[0], inner);
-      go();
     }, "set");
 
-    on("Element ShadowRoot", "innerHTML outerHTML", after(html), "set");
-    on("Element ShadowRoot Range", "setHTMLUnsafe insertAdjacentHTML createContextualFragment", after(html));
-    on("Document", "write writeln", after((/** @type {any} */ args, /** @type {any} */ _, /** @type {any} */ go) => {
-      if (args[1]) args.splice(0, args.length, args.join(""));
-      args[0] = written(args[0]);
-      return go();
-    }));
+    /** @type {Test} */
+    const html = (args, self, name) => {
+      if (self.ownerDocument === inert) return;
+      if (name[0] === "w") args.splice(0, args.length, args.join(""));
+      const at = +(name[0] === "i" && args.length > 1);
+      args[at] = written(args[at]);
+    };
+    on("Element ShadowRoot", "innerHTML outerHTML", html, "set");
+    on("Element ShadowRoot Range Document", "setHTMLUnsafe insertAdjacentHTML createContextualFragment write writeln", html);
     on("Node Element CharacterData Document DocumentFragment Range",
       "appendChild insertBefore replaceChild append prepend replaceChildren before after replaceWith insertAdjacentElement importNode adoptNode insertNode",
-      after((/** @type {any} */ args, /** @type {any} */ self, /** @type {any} */ go) => {
+      (args, self) => {
         for (const node of args) if (node?.ownerDocument && node.ownerDocument !== (self.ownerDocument || self)) sweep(node);
-        return go();
-      }));
+      });
 
-    patch(win, "WebSocket EventSource WebTransport Worker SharedWorker", ([url], _, go) => (waits(url) ? refuse() : go()));
-    patch(win, "fetch", ([what], _, go) => (waits(what?.url ?? what) ? Promise.reject(new TypeError("Failed to fetch")) : go()));
-    patch(win, "Audio", (args, _, go) => {
+    on("", "WebSocket EventSource WebTransport Worker SharedWorker", ([url]) => waits(url) && refuse());
+    on("", "fetch", elsewhere(0));
+    on("XMLHttpRequest", "open", elsewhere(1));
+    on("", "Audio", (args) => {
       const [url] = args.splice(0);
-      const el = go();
-      if (url !== undefined) el.src = url;
-      return el;
+      if (url !== undefined) return Object.assign(new win.Audio(), { src: url });
     });
-    patch(win, "open", (_, self, go) => enter(go()));
-    on("Navigator", "sendBeacon", (/** @type {any} */ [url], /** @type {any} */ _, /** @type {any} */ go) => !waits(url) && go());
-    on("XMLHttpRequest", "open", (/** @type {any} */ [, url], /** @type {any} */ self, /** @type {any} */ go) => {
-      mute[waits(url) ? "add" : "delete"](self);
-      go();
-    });
-    on("XMLHttpRequest", "send", (/** @type {any} */ _, /** @type {any} */ self, /** @type {any} */ go) => {
-      if (!mute.has(self)) return go();
-      setTimeout(() => ["error", "loadend"].forEach((type) => self.dispatchEvent(new ProgressEvent(type))));
-    });
-    win.addEventListener("click", (/** @type {any} */ { target }) => {
-      const link = target.closest?.("[ping]");
-      if (link?.ping.split(/\s+/).some(waits)) link.removeAttribute("ping");
-    }, true);
+    on("", "open", (args, self, name, go) => enter(go()));
+    on("Navigator", "sendBeacon", ([url]) => waits(url) && false);
   }
 
   const { src, nonce } = /** @type {any} */ (document.currentScript);
@@ -416,7 +336,7 @@
     acceptCategory: later("acceptCategory"),
     acceptService: later("acceptService"),
     showPreferences: later("showPreferences"),
-    [KEY]: { site: SITE, base: src.slice(0, src.lastIndexOf("static/")), ids, accepted, read, queue, trust, loose, free, owners, stored, watchers: [] },
+    [KEY]: { site: SITE, base: src.slice(0, src.lastIndexOf("static/")), ids, accepted, waits, read, queue, trust, loose, free, owners, stored, watchers: [] },
   };
   read();
   if (SITE.hosts) install(page);

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import logging
 import threading
@@ -14,8 +13,6 @@ from urllib.parse import urlsplit
 import pytest
 from werkzeug.serving import make_server
 
-from consent_middleware import site as site_module
-from consent_middleware.assets import Assets
 from consent_middleware.wsgi import ConsentMiddleware
 
 if TYPE_CHECKING:
@@ -677,11 +674,10 @@ def test_meta_is_told_before_init(signalled: Visit) -> None:
 
 
 @pytest.fixture
-def platform(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> Iterator[Visit]:
+def platform(browser: Browser) -> Iterator[Visit]:
     """A visitor of a site with the GPP interface."""
-    monkeypatch.setattr(site_module, "Assets", functools.partial(Assets, gpp=True))
     with ExitStack() as stack:
-        visit = Visit(browser, stack.enter_context(serving(PAGES, CONFIG)))
+        visit = Visit(browser, stack.enter_context(serving(PAGES, {**CONFIG, "signals": {"gpp": True}})))
         stack.callback(visit.context.close)
         yield visit
     assert visit.errors == []
