@@ -50,7 +50,7 @@ bench: $(VENV)/.test
 	$(BIN)/python benchmarks/rewriting.py
 
 assets: $(VENV)/.test
-	$(BIN)/python static/build.py
+	$(BIN)/python tools/build_assets.py
 
 wheel: $(VENV)/.test
 	$(BIN)/python -m build

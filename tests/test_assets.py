@@ -14,7 +14,7 @@ from consent_middleware.policy import DntScope, Rules, WhenOn
 from consent_middleware.resources import read_bytes
 from consent_middleware.visitor import CookieNames
 from helpers_core import make_catalog, make_config, service
-from static import build
+from tools import build_assets as build
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -52,8 +52,12 @@
     }
   }
 
+  /** @type {any[]} Open shadow roots: looked for at a decision only, since it takes a walk over the page. */
+  let shadows = [];
+  const findShadows = () => { shadows = documents().flatMap((one) => $$("*", one).flatMap((el) => el.shadowRoot ?? [])); };
+
   /** @param {string} css */
-  const everywhere = (css) => documents().flatMap((one) => $$(css, one));
+  const everywhere = (css) => [...documents(), ...shadows].flatMap((one) => $$(css, one));
 
   /** Gives an element its URLs back, through the guard: what is still not granted stays held. @param {any} el */
   function restore(el) {
@@ -237,6 +241,7 @@
     const changed = String(before) !== String(known);
     if (withdrawn.length) forget(withdrawn, cookie);
     if (told || changed) for (const watcher of core.watchers) watcher();
+    if (changed) findShadows();
     liftAll(withdrawn);
     $$("#consent-form").forEach(fill);
     return changed;

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import minify
 
-BANNER = Path(__file__).parent / "banner"
+BANNER = Path(__file__).parents[1] / "static" / "banner"
 PLACE = '"__SITE__"'
 TYPES = {".css": "text/css", ".js": "text/javascript"}
 
