@@ -26,7 +26,9 @@ demo: $(VENV)/.demo
 	@$(BIN)/python -m examples.shop --port $(PORT) --server $(SERVER)
 
 # Cheap checks first. A browser test never skips: without a browser `make test` fails and says what to install.
-test: lint types unit browser
+# The browser's tests mostly wait, so the others run beside them; each prints when it is done.
+test: lint types
+	@$(MAKE) --no-print-directory -j2 --output-sync=target unit browser
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
