@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["Asset", "Assets", "site_table"]
 
 _TYPES = {"js": b"text/javascript; charset=utf-8", "css": b"text/css; charset=utf-8"}
-_FILES = ("guard.js", "banner.js", "banner.css")
 _HOST_END, _NAME_END = "/", "$"
 _GPC, _DNT = Signals(gpc=True), Signals(dnt=True)
 
@@ -90,15 +89,8 @@ class Assets:
         guard = b"".join(map(_built, sources)).replace(
             b'"__SITE__"', table.replace("<", "\\u003c").encode("ascii")
         )
-        files = {
-            "guard.js": guard,
-            "banner.js": _built("banner.js"),
-            "banner.css": _built("banner.css"),
-        }
-        digest = hashlib.sha256()
-        for name in _FILES:
-            digest.update(files[name])
-        self.hash = digest.hexdigest()[:12]
+        files = {"guard.js": guard, "banner.js": _built("banner.js"), "banner.css": _built("banner.css")}
+        self.hash = hashlib.sha256(b"".join(files.values())).hexdigest()[:12]
         self._files = {
             name: Asset(name, _TYPES[name.rpartition(".")[2]], data, gzip.compress(data, 9, mtime=0))
             for name, data in files.items()
