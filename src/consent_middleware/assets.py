@@ -11,17 +11,18 @@ import gzip
 import hashlib
 import json
 import re
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from consent_middleware.catalog.hosts import HostIndex
-from consent_middleware.codec import token
+from consent_middleware.codec import state_size, token
 from consent_middleware.policy import Rules, denied_by
 from consent_middleware.resources import read_bytes
 from consent_middleware.signals import Signals, WhenOn
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from consent_middleware.catalog import Catalog
     from consent_middleware.visitor import CookieNames
@@ -29,8 +30,12 @@ if TYPE_CHECKING:
 __all__ = ["Asset", "Assets", "site_table"]
 
 _TYPES = {"js": b"text/javascript; charset=utf-8", "css": b"text/css; charset=utf-8"}
-_HOST_END, _NAME_END = "/", "$"
 _GPC, _DNT = Signals(gpc=True), Signals(dnt=True)
+# Bits of a unit: the signals that deny it, then these.
+_ASKED, _ALWAYS = 4, 8
+_DAY_S = 86_400
+# What begins the text that stands for a cookie, for a name in storage; a host's text begins with the host.
+_COOKIE, _STORED = "=", "#"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,38 +123,48 @@ def site_table(
     """Return what the guard needs to know of a site; nothing in it is about a visitor."""
     denied = {1: denied_by(catalog, rules, _GPC), 2: denied_by(catalog, rules, _DNT)}
     honour = rules.honoured(Signals(gpc=True, dnt=True))
-    table = {
-        "names": {"https": names.name(secure=True), "http": names.name(secure=False)},
+
+    def row(unit: str) -> list[str | int]:
+        bits = sum(bit for bit, units in denied.items() if unit in units)
+        service = catalog.services.get(unit)
+        return [
+            unit,
+            token(unit),
+            bits | (_ASKED if unit in catalog.asked else 0),
+            *([service.category] if service else []),
+        ]
+
+    table: dict[str, Any] = {
+        # As the cookie begins, by the page's protocol.
+        "names": {f"{scheme}:": f"{names.name(secure=scheme == 'https')}=v1" for scheme in ("https", "http")},
         "fp": catalog.fingerprint,
-        "units": list(catalog.units),
-        "tokens": "".join(map(token, catalog.units)),
-        "category": {service.id: service.category for service in catalog.services.values()},
-        "always": sorted(catalog.always),
-        "asked": [i for i, unit in enumerate(catalog.units) if unit in catalog.asked],
-        "deny": [sum(bit for bit, units in denied.items() if unit in units) for unit in catalog.units],
-        "days": rules.consent_days,
-        "quiet": rules.when_on is WhenOn.QUIET,
-        "honour": (1 if honour.gpc else 0) | (2 if honour.dnt else 0),
+        "units": [
+            *map(row, catalog.units),
+            *(
+                [unit, "", _ALWAYS, *([catalog.services[unit].category] if unit in catalog.services else [])]
+                for unit in sorted(catalog.always.difference(catalog.units))
+            ),
+        ],
+        "size": state_size(catalog),
+        "life": rules.consent_days * _DAY_S,
+        "quiet": ((1 if honour.gpc else 0) | (2 if honour.dnt else 0))
+        if rules.when_on is WhenOn.QUIET
+        else 0,
     }
     if hold:
-        table |= {
-            "hosts": _hosts(catalog),
-            "cookies": _cookies(catalog),
-            "storage": _storage(catalog),
-        }
-    if allow_unknown:
-        table["unknown"] = True
+        table["rules"] = _rules([*_hosts(catalog), *_cookies(catalog), *_storage(catalog)])
+    if not allow_unknown:
+        table["unknown"] = ["marketing"]
     if reload:
         table["reload"] = True
     return table
 
 
-def _table(entries: Iterable[tuple[str, str]], end: str) -> list[list[str]]:
+def _rules(entries: Iterable[tuple[str, str]]) -> list[list[str]]:
     """Return patterns as regular expressions with the units that let them through; the first that matches counts.
 
     Args:
-        entries: Pairs of a pattern and a unit, the most specific first.
-        end: What follows a pattern without a path.
+        entries: Pairs of a pattern (``*`` stands for anything) and a unit, the most specific first.
 
     Patterns of the same units are joined where nothing between them could match the same text.
     """
@@ -157,35 +172,44 @@ def _table(entries: Iterable[tuple[str, str]], end: str) -> list[list[str]]:
     for pattern, unit in entries:
         owners.setdefault(pattern, {})[unit] = None
     groups: list[tuple[str, list[str]]] = []
-    latest: dict[str, int] = {}  # the last group that holds something of a kind
+    places: dict[str, dict[str, int]] = {}  # by what texts have in common: the group of each pattern
     for pattern, units in owners.items():
-        joined, kind = " ".join(units), _kind(pattern, end)
-        floor = latest.get(kind, 0)
+        joined, others = " ".join(units), places.setdefault(_kind(pattern), {})
+        floor = max((place for other, place in others.items() if _overlap(pattern, other)), default=0)
         place = next((n for n in range(floor, len(groups)) if groups[n][0] == joined), len(groups))
         if place == len(groups):
             groups.append((joined, []))
-        groups[place][1].append(_source(pattern, end))
-        latest[kind] = place
-    last = end if end == _NAME_END else ""
-    return [[units, f"^(?:{'|'.join(sources)}){last}"] for units, sources in groups]
+        groups[place][1].append(_source(pattern))
+        others[pattern] = place
+    return [[units, "|".join(sources)] for units, sources in groups]
 
 
-def _kind(pattern: str, end: str) -> str:
-    """Return what two patterns share if one text can match both: of hosts the domain, of names nothing is known."""
-    if end == _NAME_END:
-        return "" if "*" in pattern else pattern
+def _kind(pattern: str) -> str:
+    """Return what two patterns share if one text can match both: of hosts the domain, of names what they name."""
+    if pattern[0] in _COOKIE + _STORED:
+        return pattern[0]
     return ".".join(pattern.partition("/")[0].rsplit(".", 2)[-2:])
 
 
-def _source(pattern: str, end: str) -> str:
-    """Return a pattern in the syntax that Python and JavaScript share."""
-    anything = r"[^/]*" if end == _HOST_END else r"[\s\S]*"
-    text = anything.join(re.sub(r"([^\w-])", r"\\\1", part) for part in pattern.split("*"))
-    return text + end if end == _HOST_END and "/" not in pattern else text
+def _overlap(one: str, other: str) -> bool:
+    """Return False where no text can match both patterns."""
+    if "*" not in one + other:
+        return one == other
+    head, start = one.partition("*")[0], other.partition("*")[0]
+    return head.startswith(start) or start.startswith(head)
 
 
-def _hosts(catalog: Catalog) -> list[list[str]]:
-    """Return the hosts that wait, by unit; of the free ones (unit ``""``) only what a held pattern covers too."""
+def _source(pattern: str) -> str:
+    """Return a pattern in the syntax that Python and JavaScript share, for the beginning of a text."""
+    anything = r"[\s\S]*" if pattern[0] in _COOKIE + _STORED else "[^/]*"
+    open_end = pattern.endswith("*")
+    parts = pattern.removesuffix("*").split("*")
+    text = anything.join(re.sub(r"([.*+?^${}()|\[\]\\])", r"\\\1", part) for part in parts)
+    return text if open_end else text + "$"
+
+
+def _hosts(catalog: Catalog) -> Iterator[tuple[str, str]]:
+    """Yield the hosts that wait, by unit; of the free ones (unit ``""``) only what a held pattern covers too."""
     waiting = HostIndex((pattern, unit) for unit, s in catalog.reach if unit for pattern in s.hosts)
 
     def covered(pattern: str) -> bool:
@@ -200,7 +224,8 @@ def _hosts(catalog: Catalog) -> list[list[str]]:
         for pattern in service.hosts
         if (unit or covered(pattern)) and (service.id in catalog.services or pattern not in declared)
     ]
-    return _table(sorted(entries, key=lambda entry: _specific(entry[0])), _HOST_END)
+    for pattern, unit in sorted(entries, key=lambda entry: _specific(entry[0])):
+        yield f"{pattern}*" if "/" in pattern else f"{pattern}/*", unit
 
 
 def _specific(pattern: str) -> tuple[bool, int, int]:
@@ -209,27 +234,31 @@ def _specific(pattern: str) -> tuple[bool, int, int]:
     return "*" in host, -len(host), -len(pattern)
 
 
-def _cookies(catalog: Catalog) -> list[list[str]]:
-    """Return cookie names by unit, the essential ones under ``""``, as `Catalog.owners` finds them."""
+def _cookies(catalog: Catalog) -> Iterator[tuple[str, str]]:
+    """Yield cookie names by unit, the essential ones under ``""``, as `Catalog.owners` finds them."""
     essential = set(catalog.essential_cookies)
     entries = [(name, "") for name in catalog.essential_cookies]
     for service in catalog.services.values():
         unit = "" if service.id in catalog.always else service.id
         entries += [(cookie.name, unit) for cookie in service.cookies if cookie.name not in essential]
-    return _names(entries)
+    return _names(_COOKIE, entries)
 
 
-def _storage(catalog: Catalog) -> list[list[str]]:
-    """Return names in storage by the declared service that owns them."""
+def _storage(catalog: Catalog) -> Iterator[tuple[str, str]]:
+    """Yield names in storage by the declared service that owns them."""
     services = [service for service in catalog.services.values() if service.id not in catalog.always]
-    return _names([(name, service.id) for service in services for name in service.storage])
+    return _names(_STORED, [(name, service.id) for service in services for name in service.storage])
 
 
-def _names(entries: list[tuple[str, str]]) -> list[list[str]]:
-    """Return names and patterns of names: exact ones first, then the longest pattern."""
-    exact = [entry for entry in entries if "*" not in entry[0]]
-    patterns = sorted((entry for entry in entries if "*" in entry[0]), key=lambda entry: -len(entry[0]))
-    return [*_table(exact, _NAME_END), *_table(patterns, _NAME_END)]
+def _names(mark: str, entries: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Yield names and patterns of names: exact ones first, then the longest pattern."""
+
+    def order(entry: tuple[str, str]) -> int:
+        name, _ = entry
+        return -len(name) if "*" in name else -sys.maxsize
+
+    for name, unit in sorted(entries, key=order):
+        yield mark + name, unit
 
 
 def _modes(catalog: Catalog) -> dict[str, str]:

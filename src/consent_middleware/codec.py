@@ -7,21 +7,21 @@ Layout, fields parted by dots::
     |    |             |       |          |      +- 16 characters of base64url; empty where nothing was granted
     |    |             |       |          +- seconds since the epoch, hexadecimal; whole hours without a grant
     |    |             |       +- two characters for every refused category or single service (`token`)
-    |    |             +- base64url: one byte of flags, then a bit a unit for "granted", then for "refused"
+    |    |             +- a digit of flags, then a digit of base 27 for each three units: 1 granted, 2 refused
     |    +- eight characters (`Catalog.fingerprint`)
     +- the version of this layout
 
-Under the same fingerprint the bits say everything. Under another one their positions mean nothing any more:
+Under the same fingerprint the state says everything. Under another one their positions mean nothing any more:
 grants fall, and refusals are found again through their tokens. Two units may share a token; then one more is
-refused than was said, never one less. The page reads the cookie too (guard.js), but only the server can
-tell a forged one.
+refused than was said, never one less. The page reads the cookie too (guard.js, where every byte counts: hence the
+digits), but only the server can tell a forged one.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -31,16 +31,19 @@ from consent_middleware.policy import Choice
 from consent_middleware.signals import Signals
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from consent_middleware.catalog.model import Catalog
 
-__all__ = ["ChoiceCodec", "token"]
+__all__ = ["ChoiceCodec", "state_size", "token"]
 
 _GPC, _DNT = 1, 2
 _MAX_BYTES = 1024
+_NOTHING, _GRANTED, _REFUSED = range(3)
+_DIGITS = "0123456789abcdefghijklmnopq"
+_A_DIGIT = 3  # units
 _LAYOUT = re.compile(
-    r"v1\.(?P<fingerprint>[\w-]{8})\.(?P<state>[\w-]{2,})\.(?P<refusals>(?:[\w-]{2})*)"
+    r"v1\.(?P<fingerprint>[\w-]{8})\.(?P<state>[0-3][0-9a-q]*)\.(?P<refusals>(?:[\w-]{2})*)"
     r"\.(?P<at>[0-9a-f]{1,10})\.(?P<principal>(?:[\w-]{16})?)\Z",
     re.ASCII,
 )
@@ -49,6 +52,11 @@ _LAYOUT = re.compile(
 def token(unit: str) -> str:
     """Return two characters that stand for a unit across changes of the declaration."""
     return urlsafe_b64encode(hashlib.sha256(unit.encode()).digest())[:2].decode()
+
+
+def state_size(catalog: Catalog) -> int:
+    """Return how many digits a site's state has, the flags among them."""
+    return 1 - (-len(catalog.units) // _A_DIGIT)
 
 
 class ChoiceCodec:
@@ -68,18 +76,16 @@ class ChoiceCodec:
             key_derivation="hmac",
             digest_method=hashlib.sha256,
         )
-        self._bits = {unit: 1 << i for i, unit in enumerate(catalog.units)}
-        self._width = (len(catalog.units) + 7) // 8
+        self._size = state_size(catalog)
         self._decoded = lru_cache(maxsize=8192)(self._decode)
 
     def encode(self, choice: Choice) -> str:
         """Return the cookie's value for a choice made under today's catalogue."""
         flags = (_GPC if choice.signals.gpc else 0) | (_DNT if choice.signals.dnt else 0)
-        state = bytes([flags]) + self._pack(choice.granted) + self._pack(choice.refused)
         fields = (
             "v1",
             self._catalog.fingerprint,
-            urlsafe_b64encode(state).rstrip(b"=").decode(),
+            f"{flags}{self._pack(choice)}",
             "".join(sorted({token(unit) for unit in self._coarse(choice.refused)})),
             format(choice.at, "x"),
             choice.principal or "",
@@ -101,27 +107,39 @@ class ChoiceCodec:
             return None
 
     def _read(self, match: re.Match[str]) -> Choice | None:
-        state = match["state"]
-        raw = urlsafe_b64decode(state + "=" * (-len(state) % 4))
         stale = match["fingerprint"] != self._catalog.fingerprint
-        if not stale and len(raw) != 1 + 2 * self._width:
-            return None
-        split = 1 + self._width
+        said = {} if stale else self._unpack(match["state"])
+        flags = int(match["state"][0])
         return Choice(
-            granted=frozenset() if stale else self._unpack(raw[1:split]),
-            refused=self._refused(match["refusals"]) if stale else self._unpack(raw[split:]),
+            granted=frozenset(unit for unit, answer in said.items() if answer == _GRANTED),
+            refused=self._refused(match["refusals"])
+            if stale
+            else frozenset(unit for unit, answer in said.items() if answer == _REFUSED),
             at=int(match["at"], 16),
-            signals=Signals(gpc=bool(raw[0] & _GPC), dnt=bool(raw[0] & _DNT)),
+            signals=Signals(gpc=bool(flags & _GPC), dnt=bool(flags & _DNT)),
             principal=match["principal"] or None,
             stale=stale,
         )
 
-    def _pack(self, units: Iterable[str]) -> bytes:
-        return sum(self._bits[unit] for unit in units).to_bytes(self._width, "little")
+    def _pack(self, choice: Choice) -> str:
+        """Return the answers to all units, in their order."""
+        said = [
+            _GRANTED if unit in choice.granted else _REFUSED if unit in choice.refused else _NOTHING
+            for unit in self._catalog.units
+        ]
+        threes = (said[i : i + _A_DIGIT] for i in range(0, len(said), _A_DIGIT))
+        return "".join(_DIGITS[sum(answer * 3**i for i, answer in enumerate(three))] for three in threes)
 
-    def _unpack(self, raw: bytes) -> frozenset[str]:
-        bits = int.from_bytes(raw, "little")
-        return frozenset(unit for unit, bit in self._bits.items() if bits & bit)
+    def _unpack(self, state: str) -> dict[str, int]:
+        """Return the answers by unit.
+
+        Raises:
+            ValueError: The state is of another length than today's units need.
+        """
+        if len(state) != self._size:
+            raise ValueError(f"a state of {len(state)} digits, not {self._size}")
+        answers = (_DIGITS.index(digit) // 3**i % 3 for digit in state[1:] for i in range(_A_DIGIT))
+        return dict(zip(self._catalog.units, answers, strict=False))
 
     def _coarse(self, refused: frozenset[str]) -> frozenset[str]:
         """Return the refusals with a wholly refused category standing for its services."""
@@ -140,7 +158,9 @@ class ChoiceCodec:
     def _refused(self, tokens: str) -> frozenset[str]:
         """Return the units of today's catalogue that an older declaration's refusals cover."""
         said = {tokens[i : i + 2] for i in range(0, len(tokens), 2)}
-        return frozenset(unit for unit in self._bits if said & {token(name) for name in self._names(unit)})
+        return frozenset(
+            unit for unit in self._catalog.units if said & {token(name) for name in self._names(unit)}
+        )
 
     def _names(self, unit: str) -> tuple[str, ...]:
         service = self._catalog.services.get(unit)

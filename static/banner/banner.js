@@ -3,7 +3,8 @@
   "use strict";
   const page = /** @type {any} */ (window);
   const { consent } = page;
-  const core = consent?.[Symbol.for("consent")];
+  const KEY = Symbol.for("consent");
+  const core = consent?.[KEY];
   if (!core || core.started) return;
   core.started = true;
 
@@ -13,8 +14,15 @@
   const $$ = (css, from = document) => [...from.querySelectorAll(css)];
   /** @param {string} tag @param {object} properties @returns {any} */
   const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
+  const { site, src } = core;
+  const base = src.slice(0, src.lastIndexOf("static/"));
   /** @type {string[]} */
-  let known = core.ids.filter(core.accepted);
+  const ids = site.units.map(([/** @type {string} */ id]) => id);
+  /** @type {Record<string, string>} the categories of services */
+  const category = Object.fromEntries(site.units.flatMap(([/** @type {string} */ id, , , /** @type {string} */ of]) => (of ? [[id, of]] : [])));
+  const always = ids.filter((_, i) => site.units[i][2] & 8);
+  const accepted = consent.acceptedService;
+  let known = ids.filter(accepted);
 
   // Lifting
 
@@ -36,8 +44,8 @@
     const name = nameOf(el);
     if (failed.has(el)) return false;
     if (name[0] === "!") return withdrawn.includes(name.slice(1));
-    const declared = name.split(" ").filter((/** @type {string} */ id) => core.ids.includes(id));
-    if (declared.length) return declared.some(core.accepted);
+    const declared = name.split(" ").filter((/** @type {string} */ id) => ids.includes(id));
+    if (declared.length) return declared.some(accepted);
     if (!warned.has(name)) console.warn(`consent: "${name}" is not declared and stays held back`);
     warned.add(name);
     return false;
@@ -171,7 +179,7 @@
       button.onclick = () => {
         const { consentLoad, unit } = button.dataset;
         if (consentLoad === "once") {
-          core.free.add(frame);
+          frame[KEY] = frame;
           open(frame);
         } else {
           consent.acceptService([unit, ...Object.keys(category).filter((id) => category[id] === unit)]);
@@ -194,7 +202,7 @@
 
   /** Whether something of these owners was withdrawn and is nobody's who may stay. @param {string[]} withdrawn */
   const lost = (withdrawn) => (/** @type {string[] | undefined} */ owners) => (
-    owners?.some((id) => withdrawn.includes(id)) && !owners.some(core.accepted));
+    owners?.some((id) => withdrawn.includes(id)) && !owners.some(accepted));
 
   /** Wherever it may stand: at each path above this page, for each domain above this host. @param {string} name */
   function expire(name) {
@@ -214,9 +222,9 @@
     for (const one of cookies.split("; ")) if (gone(core.owners(one.split("=")[0]))) expire(one.split("=")[0]);
     try {
       for (const store of [localStorage, sessionStorage]) {
-        for (const key of Object.keys(store)) if (gone(core.stored(key))) store.removeItem(key);
+        for (const key of Object.keys(store)) if (gone(core.find(`#${key}`))) store.removeItem(key);
       }
-      for (const { name = "" } of await indexedDB.databases()) if (gone(core.stored(name))) indexedDB.deleteDatabase(name);
+      for (const { name = "" } of await indexedDB.databases()) if (gone(core.find(`#${name}`))) indexedDB.deleteDatabase(name);
     } catch {}
   }
 
@@ -236,11 +244,11 @@
     // What was withdrawn is hidden from now on.
     const { cookie } = document;
     core.read(told);
-    known = core.ids.filter(core.accepted);
+    known = ids.filter(accepted);
     const withdrawn = before.filter((id) => !known.includes(id));
     const changed = String(before) !== String(known);
     if (withdrawn.length) forget(withdrawn, cookie);
-    if (told || changed) for (const watcher of core.watchers) watcher();
+    if (told || changed) for (const watcher of core.watchers || []) watcher();
     if (changed) findShadows();
     liftAll(withdrawn);
     $$("#consent-form").forEach(fill);
@@ -276,7 +284,7 @@
     }
     if (first) tell("first");
     tell("change");
-    if (core.site.reload && changed) location.reload();
+    if (site.reload && changed) location.reload();
     return true;
   }
 
@@ -317,7 +325,7 @@
 
   /** The boxes say what holds. @param {any} form */
   function fill(form) {
-    for (const box of $$("[name=category],[name=service]", form)) box.checked = core.accepted(box.value);
+    for (const box of $$("[name=category],[name=service]", form)) box.checked = accepted(box.value);
     $("[value=withdraw]", form).hidden = !consent.validConsent();
     sum(form);
   }
@@ -355,7 +363,7 @@
     present?.focus();
     if (present || busy) return true;
     busy = true;
-    const url = `${core.base}preferences`;
+    const url = `${base}preferences`;
     try {
       const { body, documentElement: { lang, dir } } = await load(url);
       const form = document.importNode($("#consent-form", body), true);
@@ -401,9 +409,8 @@
 
   // What the site may call
 
-  const { always, category } = core.site;
   /** @param {string[][]} pairs */
-  const post = (...pairs) => send(`${core.base}choice`, new URLSearchParams(pairs)).catch(() => false);
+  const post = (...pairs) => send(`${base}choice`, new URLSearchParams(pairs)).catch(() => false);
   /** @param {string | string[]} ids */
   consent.acceptCategory = (ids) => ids === "all" ? post(["action", "accept_all"])
     : ids.length ? post(["action", "save"], ...[ids].flat().map((id) => ["category", id])) : post(["action", "reject_all"]);
@@ -411,7 +418,15 @@
   consent.acceptService = (ids) => post(["action", "save"], ["detail", "1"],
     ...[...new Set([known, ids].flat())].filter((id) => !always.includes(id)).map((id) => [id in category ? "service" : "category", id]));
   consent.showPreferences = () => show();
-  for (const [name, args, done] of core.queue) done(consent[name](...args));
+  /** @param {boolean} service @param {boolean} yes */
+  const list = (service, yes) => ids.filter((id) => id in category === service && accepted(id) === yes);
+  consent.getUserPreferences = () => ({
+    acceptType: ids.every(accepted) ? "all" : ids.some((id) => !always.includes(id) && accepted(id)) ? "custom" : "necessary",
+    acceptedCategories: list(false, true),
+    rejectedCategories: list(false, false),
+    acceptedServices: list(true, true),
+    rejectedServices: list(true, false),
+  });
 
   // The page as it comes, changes and comes back
 

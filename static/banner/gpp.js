@@ -9,7 +9,7 @@
   const SECTION = "usnat";
   const ID = 7;
   const signalled = () => /** @type {any} */ (navigator).globalPrivacyControl === true;
-  const optedOut = () => !core.accepted("marketing");
+  const optedOut = () => !page.consent.acceptedService("marketing");
   const encoded = () => `CVQ${optedOut() ? "V" : "q"}AAAAAACA.${signalled() ? "YA" : "QA"}`;
   const string = () => `DBABLA~${encoded()}`;
 
@@ -85,7 +85,7 @@
   for (const call of waiting) page.__gpp(...call);
 
   let told = string();
-  core.watchers.push(() => {
+  (core.watchers ??= []).push(() => {
     if (told === string()) return;
     told = string();
     for (const [id, callback] of listeners) callback(event(id, "sectionChange", SECTION), true);

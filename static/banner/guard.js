@@ -1,132 +1,106 @@
-// Holds. Runs in the head, before paint, and decides nothing that the server has not compiled in.
+// Holds. Runs in the head, before paint, and decides nothing that the server has not compiled in. Every byte counts
+// here: what can wait until the page stands is banner.js's.
 (() => {
-  "use strict";
   /**
-   * @typedef {{names: Record<string, string>, fp: string, units: string[], tokens: string, always: string[], asked: number[],
-   *   category: Record<string, string>, deny: number[], days: number, quiet: boolean, honour: number, reload?: boolean,
-   *   hosts?: Table, cookies?: Table, storage?: Table, unknown?: boolean, modes?: any}} Site
-   * @typedef {[string, string][]} Table units that let through, and the regular expression of what; the first that matches counts
+   * @typedef {[id: string, token: string, bits: number, category?: string]} Unit bits: 1, 2 a signal that denies it, 4 asked, 8 always on
+   * @typedef {{names: Record<string, string>, fp: string, units: Unit[], size: number, life: number, quiet: number, reload?: boolean, unknown?: string[],
+   *   rules?: [string, string][], modes?: any}} Site rules: units that let through, and the regular expression of what; the first that matches counts
+   * @typedef {{said: string, flags: number, count: number, at: number}} Choice said: a digit a unit, 1 granted, 2 refused
    */
   const KEY = Symbol.for("consent");
   const page = /** @type {any} */ (window);
   // Not just `consent`: an element with that id would answer too.
   if (page.consent?.[KEY]) return;
-  // Of a document without an address of its own the one that made it; a sandbox has no origin.
-  const home = new URL(page.origin === "null" ? document.baseURI : page.origin);
+  // A document may have no address of its own; its guard has.
+  const { src, nonce } = /** @type {any} */ (document.currentScript);
+  const home = new URL(src);
 
   const SITE = /** @type {Site} */ (/** @type {any} */ ("__SITE__"));
-  const { units, tokens, category, always } = SITE;
-  const ids = [...new Set([...always, ...units])];
-  const signals = () => SITE.honour
-    & (+(/** @type {any} */ (navigator).globalPrivacyControl === true) | (navigator.doNotTrack === "1" ? 2 : 0));
+  const { units } = SITE;
+  const signals = () => +(/** @type {any} */ (navigator).globalPrivacyControl === true) | 2 * +(navigator.doNotTrack === "1");
 
-  /** Malformed or expired is no choice, never an error. @param {string} raw */
-  function parse(raw) {
-    const part = raw.split(".");
+  /** Malformed or expired is no choice, never an error. @param {string} cookie @returns {Choice[]} */
+  const parse = (cookie) => {
+    const part = cookie.split(".");
     const [version, print, state, refusals, time] = part;
-    if (version !== "v1" || part.length !== 7 || !(Date.now() / 1000 < parseInt(time, 16) + SITE.days * 86400)) return;
-    try {
-      const bytes = Array.from(atob(state.replace(/-/g, "+").replace(/_/g, "/")), (c) => c.charCodeAt(0));
-      const same = print === SITE.fp;
-      const width = (units.length + 7) >> 3;
-      if (same && bytes.length !== 1 + 2 * width) return;
-      const said = [...refusals.matchAll(/../g)].map(String);
-      /** @param {number} from */
-      const bits = (from) => units.map((_, i) => same && (bytes[from + (i >> 3)] >> (i & 7) & 1) === 1);
-      // Changed processing voids grants, never refusals.
-      const refused = same ? bits(1 + width)
-        : units.map((unit, i) => [i, units.indexOf(category[unit])].some((n) => n >= 0 && said.includes(tokens.substr(2 * n, 2))));
-      const granted = bits(1);
-      return { flags: bytes[0], granted, refused, count: granted.filter(Boolean).length, at: parseInt(time, 16) };
-    } catch {}
-  }
+    const at = parseInt(time, 16);
+    if (version !== SITE.names[home.protocol] || part.length !== 7 || !(Date.now() / 1000 < at + SITE.life)) return [];
+    // Changed processing voids grants, never refusals.
+    const said = units.map(([id, , , category], i) => (print === SITE.fp && state.length === SITE.size ? parseInt(state[1 + i / 3 | 0], 36) / 3 ** (i % 3) % 3 | 0
+      : 2 * +units.some(([other, token]) => [id, category].includes(other) && refusals.match(/../g)?.includes(token)))).join("");
+    return [{ said, flags: +state[0], count: said.split(1).length, at }];
+  };
 
-  let choice = parse("");
-
-  /** @param {number} i */
-  const allowed = (i) => !!choice?.granted[i] && !(SITE.deny[i] & signals() & ~choice.flags);
+  /** @type {Choice} */
+  let choice;
 
   /** @type {any} The guard of the document that made this one: what it knows holds here too. */
   let above;
   try {
-    above = page.parent.consent[KEY];
-    if (above.site.fp !== SITE.fp) above = 0;
+    above = page.parent.consent[KEY][SITE.fp];
   } catch {}
 
   /** @param {string} id @returns {boolean} */
-  const accepted = (id) => !id || always.includes(id) || (above ? above.accepted(id)
-    : allowed(units.indexOf(id)) && units.every((unit, i) => category[unit] !== id || allowed(i)));
+  const accepted = (id) => {
+    const parts = units.flatMap(([unit, , bits, category], i) => ([unit, category].includes(id)
+      ? !!(bits & 8) || (choice.said[i] === "1" && !(bits & signals() & ~choice.flags)) : []));
+    return !id || (above ? above(id) : !!parts[0] && parts.every(Boolean));
+  };
 
   // Whose a URL, a cookie, a name in storage is
 
-  /** @param {Table} [table] */
-  function finder(table) {
-    const rules = table?.map(([units, source]) => /** @type {const} */ ([units.split(" "), RegExp(source)]));
-    return (/** @type {string} */ text) => rules?.find(([, rule]) => rule.test(text))?.[0];
-  }
-  const hosts = finder(SITE.hosts);
-  const cookies = finder(SITE.cookies);
-  const stored = finder(SITE.storage);
+  const rules = SITE.rules?.map(([who, source]) => [who.split(" "), RegExp(`^(?:${source})`)]);
+  /** Whose the first of these texts is that is somebody's: hosts with paths, "=" and a cookie, "#" and a name in storage. @param {any[]} texts */
+  const find = (...texts) => texts.map((text) => rules?.find(([, rule]) => rule.test(text))?.[0]).find(Boolean);
 
   /** @param {string[]} [found] @returns {any} the units of which one must be granted, if none is */
-  const held = (found) => (found?.some(accepted) === false ? found : undefined);
+  const held = (found) => { if (found && !found.some(accepted)) return found; };
 
   /** @param {any} value @returns {any} */
-  function waits(value) {
+  const waits = (value) => {
     try {
-      const { protocol, host, hostname, pathname } = new URL(value, document.baseURI);
-      if (/^(http|ws)/.test(protocol)) return held((host === home.host && hosts(pathname)) || hosts(hostname.replace(/\.$/, "") + pathname));
+      const { host, hostname, pathname } = new URL(value, document.baseURI);
+      return held(find(host === home.host && pathname, hostname.replace(/\.$/, "") + pathname));
     } catch {}
-  }
+  };
 
   /** With and without its prefix, and as a piece of a name that was split. @param {string} name */
-  function owners(name) {
-    const bare = name.replace(/^__(secure|host)-/i, "");
-    for (const form of [name, bare]) {
-      const found = cookies(form) || cookies(form.replace(/([-.]\d{1,3}|C\d\d?)$/, ""));
-      if (found) return found;
-    }
-  }
+  const owners = (name) => find(...[name, name.replace(/^__(secure|host)-/i, "")]
+    .flatMap((form) => [form, form.replace(/([-.]\d{1,3}|C\d\d?)$/, "")]).map((form) => "=" + form));
 
-  /** @param {string} name @returns {any} */
-  const blocked = (name) => {
-    const found = owners(name);
-    return found ? held(found) : SITE.unknown || accepted("marketing") ? undefined : true;
-  };
+  /** @param {string} name */
+  const blocked = (name) => held(owners(name) || SITE.unknown);
+  /** @param {any} name */
+  const stored = (name) => held(find("#" + String(name)));
 
   // Elements
 
-  const URLS = ["src", "srcset", "href", "xlink:href", "data", "poster", "background", "imagesrcset"];
-  const LINKS = /^(link|script|image|img|use|feImage)$/;
+  const URLS = /^((link|script|image|img|use|feimage) (xlink:)?href|\S+ (src|srcset|data|poster|background|imagesrcset))$/i;
   /** @type {Set<any>} Held where no look at the document finds them: not in it yet, or in a shadow root. */
   const loose = new Set();
-  /** Let through by one click. */
-  const free = new WeakSet();
 
   /** Keeps a URL for later, or clears the marks of one that was kept. @param {any} el @param {string} name @param {any} value */
-  function keep(el, name, value) {
+  const keep = (el, name, value) => {
+    const { dataset, localName, rel } = el;
+    if (!dataset || el[KEY] || !URLS.test(`${localName} ${name}`) || (rel && !/style|pre[flrc]|icon|dns|mod|mani/.test(rel))) return;
     name = name.toLowerCase();
-    if (free.has(el) || !URLS.includes(name) || (/f$/.test(name) && !LINKS.test(el.localName))
-      || (el.rel && !/style|pre[flrc]|icon|dns|mod|mani/.test(el.rel))) return;
     const found = /set$/.test(name) ? String(value).split(/[\s,]+/).map(waits).find(Boolean) : waits(value);
-    const script = el.localName === "script";
+    const script = localName === "script";
     if (found) {
-      el.setAttribute("data-" + name, value);
-      for (const mark of [name, "data-service", "data-category"]) el.removeAttribute(mark);
-      el.setAttribute(found[1] || found[0] in category ? "data-service" : "data-category", found.join(" "));
+      el.removeAttribute(name);
+      dataset[name] = value;
+      dataset.service = found.join(" ");
       if (script && el.type !== "text/plain") {
-        if (el.type) el.setAttribute("data-type", el.type);
+        dataset.type = el.type;
         el.type = "text/plain";
       }
       if (el.getRootNode() !== document && loose.size < 200) loose.add(el);
-    } else if (el.hasAttribute("data-" + name)) {
-      const type = el.getAttribute("data-type") || "";
-      for (const mark of [name, "service", "category", "type"]) el.removeAttribute("data-" + mark);
-      if (type) el.type = type;
-      else if (script) el.removeAttribute("type");
+    } else if (name in dataset) {
+      if (script) el.type = dataset.type || "";
+      for (const mark of [name, "service", "category", "type"]) delete dataset[mark];
     }
     return found;
-  }
+  };
 
   /** @param {any} root @returns {number} how much in it is held */
   const sweep = (root) => [root, ...root.querySelectorAll?.("*") || []]
@@ -134,78 +108,68 @@
 
   // HTML
 
-  const inert = document.implementation.createHTMLDocument("");
+  const inert = document.cloneNode();
   /** @type {any} */
   let policy;
-  const rules = { createHTML: String, createScript: String, createScriptURL: String };
+  const types = { createHTML: String, createScript: String, createScriptURL: String };
   /** Made when needed: a strict site may not know its name. @returns {any} */
-  const trust = () => policy ??= page.trustedTypes?.createPolicy("consent", rules) ?? rules;
+  const trust = () => policy ??= page.trustedTypes?.createPolicy("consent", types) ?? types;
 
   /** HTML with what it holds back; what holds nothing back is the very same. @param {any} html @param {string} [head] what goes in front */
-  function written(html, head = "") {
+  const written = (html, head = "") => {
     let text = html;
-    if (/(src|set|href|data|poster|background)\s*=/i.test(html)) {
+    if (/(href|src|srcset|data|poster|background)\s*=/i.test(html)) {
       const box = inert.createElement("template");
       box.innerHTML = html;
-      if (sweep(box.content)) text = box.innerHTML;
+      if (sweep(box.content)) text = trust().createHTML(box.innerHTML);
     }
-    return head || text !== html ? trust().createHTML(head + text) : html;
-  }
+    return head ? trust().createHTML(head + text) : text;
+  };
 
-  const answered = () => !!choice && SITE.asked.every((i) => choice?.granted[i] || choice?.refused[i]);
+  const answered = () => units.every(([, , bits], i) => !(bits & 4) || choice.said[i] > 0);
 
   /** Reads the cookie and says on <html> whether to ask. @param {boolean} [told] the server has just taken an answer */
-  function read(told) {
-    const name = SITE.names[home.protocol === "https:" ? "https" : "http"] + "=";
-    // Of duplicates the most restrictive counts, of equals the newest.
-    let cookies = "";
+  const read = (told) => {
+    choice = /** @type {any} */ ({ said: "" });
     try {
-      cookies = document.cookie;
+      // Of duplicates the most restrictive counts, of equals the newest.
+      choice = document.cookie.split("; ").flatMap(parse).sort((a, b) => a.count - b.count || b.at - a.at)[0] || choice;
     } catch {}
-    choice = cookies.split("; ").flatMap((c) => c.startsWith(name) && parse(c.slice(name.length)) || [])
-      .sort((a, b) => a.count - b.count || b.at - a.at)[0];
-    const ask = !told && SITE.asked.length && !answered() && !(SITE.quiet && signals());
-    document.documentElement.dataset.consentState = window.top !== window.self ? "framed" : ask ? "ask" : "decided";
-  }
-
-  /** @param {boolean} service @param {boolean} yes */
-  const list = (service, yes) => ids.filter((id) => id in category === service && accepted(id) === yes);
-
-  /** @type {any[]} Calls made before banner.js is there. */
-  const queue = [];
-  /** @param {string} name */
-  const later = (name) => (/** @type {any[]} */ ...args) => new Promise((done) => { queue.push([name, args, done]); });
+    document.documentElement.dataset.consentState = page.top !== page ? "framed"
+      : told || answered() || SITE.quiet & signals() ? "decided" : "ask";
+  };
 
   // Interception. What no script can stop (import(), CSS url() and @import, FontFace, what workers load) is left to the page's policy.
 
-  /** @typedef {(args: any[], self: any, name: string, go: () => any) => any} Test what it returns takes the place of the call */
+  /** @typedef {(args: any[], self: any, go: () => any, name: string) => any} Test what it returns takes the place of the call */
 
-  /** The storage behind its stand-in, and the other way round. */
+  /** The storage behind its stand-in. */
   const real = new WeakMap();
-  const boxes = new WeakMap();
-  /** The element behind an animated string. */
-  const animated = new WeakMap();
   const known = new WeakSet();
 
   /** Guards another realm, if it is ours. @param {any} win */
-  function enter(win) {
+  const enter = (win) => {
     try {
+      win = win.defaultView || win;
       if (!known.has(win)) install(win);
     } catch {}
-    return win;
-  }
+  };
 
-  function refuse() {
-    throw new DOMException("Held back until consent", "SecurityError");
-  }
+  /** @type {Test} */
+  const entering = (args, self, go) => {
+    const found = go();
+    enter(found);
+    return found;
+  };
 
-  /** Asks nobody, so that it fails as without a network. @param {number} at where the URL stands @returns {Test} */
-  const elsewhere = (at) => (args) => {
+  /** Asks nobody, so that it fails as without a network. @type {Test} */
+  const elsewhere = (args, self, go, name) => {
+    const at = +(name === "open");
     if (waits(args[at]?.url ?? args[at])) args[at] = "about:blank";
   };
 
   /** @param {any} win */
-  function install(win) {
+  const install = (win) => {
     known.add(win);
     if (win[KEY]) return;
     win[KEY] = 1;
@@ -213,131 +177,106 @@
     /**
      * Puts a test in front of methods, constructors, getters or setters, where there are any.
      * @param {string} types whose; the window's own where empty
-     * @param {string} members @param {Test} test @param {"value" | "get" | "set"} [kind]
+     * @param {string} members a setter rather than its getter @param {Test} test
      */
-    function on(types, members, test, kind = "value") {
+    const on = (types, members, test) => {
       for (const type of types.split(" ")) for (const name of members.split(" ")) {
         const owner = type ? win[type]?.prototype : win;
         const found = owner && Object.getOwnPropertyDescriptor(owner, name);
-        if (found?.[kind]) {
-          /** @param {any} _ @param {any} self @param {any[]} args */
-          const apply = (_, self, args) => {
-            const go = () => Reflect.apply(found[kind], real.get(self) ?? self, args);
-            const result = test(args, self, name, go) ?? go();
-            for (let i = 0; i < win.length; i++) enter(win[i]);
+        const kind = ["value", "set", "get"].find((one) => found?.[one]);
+        const native = found?.[kind];
+        if (native) {
+          /** @param {any} _ @param {any} self @param {any[]} args @param {any} [target] */
+          const apply = (_, self, args, target) => {
+            const go = () => (target ? Reflect.construct(native, args, target) : Reflect.apply(native, real.get(self) ?? self, args));
+            const result = test(args, self, go, name) ?? go();
+            Array.from(win, enter);
             return result;
           };
-          /** @param {any} native @param {any[]} args @param {any} target */
-          const construct = (native, args, target) => test(args, target, name, apply) ?? Reflect.construct(native, args, target);
-          Object.defineProperty(owner, name, { ...found, [kind]: new Proxy(found[kind], { apply, construct }) });
+          found[kind] = new Proxy(native, { apply, construct: (_, args, target) => apply(_, target, args, target) });
+          Object.defineProperty(owner, name, found);
         }
       }
-    }
+    };
 
     on("Document", "cookie", ([value]) => {
-      const [, name, rest] = /^[=\s]*([^=;]*)([^]*)/.exec(value) || ["", "", ""];
-      const age = /;\s*max-age\s*=\s*(-?\d+)/i.exec(rest);
-      const gone = age ? +age[1] <= 0 : Date.parse(/;\s*expires\s*=([^;]*)/i.exec(rest)?.[1] || "") < Date.now();
-      return gone ? undefined : blocked(name.trim());
-    }, "set");
-    on("Document", "cookie", (args, self, name, go) => go().split("; ")
-      .filter((/** @type {string} */ one) => !held(owners(one.split("=")[0]))).join("; "), "get");
-    on("CookieStore", "set", ([one]) => (one.expires <= Date.now() || !blocked(one.name ?? one) ? undefined : Promise.resolve()));
+      const attribute = (name) => RegExp(`;\\s*${name}\\s*=\\s*([^;]*)`, "i").exec(value)?.[1];
+      const age = attribute("max-age");
+      const gone = age ? +age <= 0 : Date.parse(attribute("expires")) < Date.now();
+      return gone ? undefined : blocked(/[^=;\s][^=;]*|$/.exec(value)[0].trim());
+    });
+    on("CookieStore", "set", ([one]) => (one.expires <= Date.now() ? undefined : blocked(one.name ?? one) && Promise.resolve()));
 
     // A name can be set without a method: so a stand-in, which every method takes for the real one.
-    on("Storage", "setItem getItem removeItem clear key", ([name], self, member) => (member[0] === "s" ? held(stored(`${name}`)) : undefined));
-    on("", "localStorage sessionStorage", (args, self, name, go) => {
+    on("Storage", "setItem", ([name]) => stored(name));
+    on("Storage", "getItem removeItem clear key", () => {});
+    /** @type {Record<string, any>} */
+    const boxes = {};
+    on("", "localStorage sessionStorage", (args, self, go, name) => {
       const store = go();
-      if (!boxes.has(store)) {
-        const box = new Proxy(store, {
-          get: (_, name) => store[name],
-          set: (_, name, value) => held(stored(String(name))) || Reflect.set(store, name, value),
-          defineProperty: (_, name, how) => held(stored(String(name))) || Reflect.defineProperty(store, name, how),
-        });
-        boxes.set(store, box);
-        real.set(box, store);
-      }
-      return boxes.get(store);
-    }, "get");
-    on("IDBFactory", "open", ([name]) => held(stored(name)) && refuse());
+      real.set(boxes[name] ??= new Proxy(store, {
+        get: (_, key) => store[key],
+        defineProperty: (_, key, how) => stored(key) || Reflect.defineProperty(store, key, how),
+      }), store);
+      return boxes[name];
+    });
+    // No database has the version 0, so that it fails.
+    on("IDBFactory", "open", (args) => {
+      if (stored(args[0])) args[1] = 0;
+    });
 
-    const types = Object.getOwnPropertyNames(win).filter((name) => /^(HTML|SVG)\w+Element$/.test(name)).join(" ");
-    on(types, "src srcset href data poster background imageSrcset", ([value], el, name) => keep(el, name, value), "set");
-    on(types, "href", (args, self, name, go) => {
-      const moving = go();
-      if (moving.animVal !== undefined) animated.set(moving, self);
-      return moving;
-    }, "get");
-    on("SVGAnimatedString", "baseVal", ([value], self) => animated.has(self) && keep(animated.get(self), "href", value) || undefined, "set");
-    on(types, "contentWindow", (args, self, name, go) => enter(go()), "get");
-    on(types, "contentDocument", (args, self, name, go) => {
-      enter(self.contentWindow);
-      return go();
-    }, "get");
+    const types = Object.getOwnPropertyNames(win).filter((name) => /^(HTML|SVG).+t$/.test(name)).join(" ");
+    on(types + " Element Attr Node SVGAnimatedString", "href src srcset data poster background imageSrcset value nodeValue textContent baseVal attributes",
+      (args, self, go, name) => {
+        // A map of attributes and an animated string do not say whose they are.
+        if (!args.length) {
+          const found = go();
+          found[KEY] = self;
+          return found;
+        }
+        const el = self[KEY] || self.ownerElement;
+        return keep(el || self, el ? self.name || "href" : name, args[0]);
+      });
+    on(types, "contentWindow contentDocument", entering);
+    on("", "open", entering);
 
-    on("Element NamedNodeMap", "setAttribute setAttributeNS setAttributeNode setAttributeNodeNS setNamedItem setNamedItemNS", (args, self, name, go) => {
+    on("Element NamedNodeMap", "setAttribute setAttributeNS setAttributeNode setAttributeNodeNS setNamedItem setNamedItemNS", (args, self, go, name) => {
       const [node] = args;
-      const at = args.length - 1;
-      if (node?.nodeType) {
-        const el = self.nodeType ? self : self[0]?.ownerElement;
-        if (el) return keep(el, node.name, node.value);
-        // Of an empty map the element is not known before.
-        const done = go() || false;
-        keep(node.ownerElement, node.name, node.value);
-        return done;
-      }
-      if (/^srcdoc$/i.test(args[at - 1])) args[at] = written(args[at], inner);
+      if (node?.nodeType) return keep(self[KEY] || self, node.name, node.value);
+      const at = 1 + /S$/.test(name);
+      if (/^srcdoc$/i.test(args[at - 1]) && "srcdoc" in self) return self.srcdoc = args[at];
       return keep(self, args[at - 1], args[at]);
     });
-    on("Attr Node", "value nodeValue textContent", ([value], self) => self.ownerElement && keep(self.ownerElement, self.name, value) || undefined, "set");
-    on("HTMLIFrameElement", "srcdoc", (args) => {
-      args[0] = written(args[0], inner);
-    }, "set");
-
-    /** @type {Test} */
-    const html = (args, self, name) => {
-      if (self.ownerDocument === inert) return;
-      if (name[0] === "w") args.splice(0, args.length, args.join(""));
-      const at = +(name[0] === "i" && args.length > 1);
-      args[at] = written(args[at]);
-    };
-    on("Element ShadowRoot", "innerHTML outerHTML", html, "set");
-    on("Element ShadowRoot Range Document", "setHTMLUnsafe insertAdjacentHTML createContextualFragment write writeln", html);
+    on("Element ShadowRoot Range Document HTMLIFrameElement",
+      "innerHTML outerHTML setHTMLUnsafe insertAdjacentHTML createContextualFragment write writeln srcdoc", (args, self, go, name) => {
+        if (self.ownerDocument === inert) return;
+        const at = +(name[0] === "i" && args.length > 1);
+        if (name[0] === "w" && args.length > 1) args.splice(0, args.length, args.join(""));
+        args[at] = written(args[at], name === "srcdoc" ? inner : "");
+      });
     on("Node Element CharacterData Document DocumentFragment Range",
       "appendChild insertBefore replaceChild append prepend replaceChildren before after replaceWith insertAdjacentElement importNode adoptNode insertNode",
       (args, self) => {
         for (const node of args) if (node?.ownerDocument && node.ownerDocument !== (self.ownerDocument || self)) sweep(node);
       });
 
-    on("", "WebSocket EventSource WebTransport Worker SharedWorker", ([url]) => waits(url) && refuse());
-    on("", "fetch", elsewhere(0));
-    on("XMLHttpRequest", "open", elsewhere(1));
-    on("", "Audio", (args) => {
-      const [url] = args.splice(0);
-      if (url !== undefined) return Object.assign(new win.Audio(), { src: url });
+    on("", "WebSocket EventSource WebTransport Worker SharedWorker fetch", elsewhere);
+    on("XMLHttpRequest", "open", elsewhere);
+    on("", "Audio", ([url], self, go) => {
+      const audio = go();
+      keep(audio, "src", url);
+      return audio;
     });
-    on("", "open", (args, self, name, go) => enter(go()));
     on("Navigator", "sendBeacon", ([url]) => waits(url) && false);
-  }
+  };
 
-  const { src, nonce } = /** @type {any} */ (document.currentScript);
   const inner = `<script src="${src}" nonce="${nonce}"><\/script>`;
   page.consent = {
     acceptedCategory: accepted,
     acceptedService: accepted,
     validConsent: answered,
-    getUserPreferences: () => ({
-      acceptType: ids.every(accepted) ? "all" : ids.some((id) => !always.includes(id) && accepted(id)) ? "custom" : "necessary",
-      acceptedCategories: list(false, true),
-      rejectedCategories: list(false, false),
-      acceptedServices: list(true, true),
-      rejectedServices: list(true, false),
-    }),
-    acceptCategory: later("acceptCategory"),
-    acceptService: later("acceptService"),
-    showPreferences: later("showPreferences"),
-    [KEY]: { site: SITE, base: src.slice(0, src.lastIndexOf("static/")), ids, accepted, waits, read, queue, trust, loose, free, owners, stored, watchers: [] },
+    [KEY]: { [SITE.fp]: accepted, site: SITE, src, waits, read, trust, loose, owners, find },
   };
   read();
-  if (SITE.hosts) install(page);
+  if (rules) install(page);
 })();

@@ -13,9 +13,9 @@
 
   /** Granted if every declared service that obeys the key is. @param {string} key */
   function granted(key) {
-    if (modes[key]) return modes[key].split(" ").every(core.accepted);
+    if (modes[key]) return modes[key].split(" ").every(page.consent.acceptedService);
     return key.endsWith(".security_storage")
-      || (/functionality|personalization_storage/.test(key) && core.accepted("functional"));
+      || (/functionality|personalization_storage/.test(key) && page.consent.acceptedService("functional"));
   }
 
   /** @param {string} vendor @param {string[]} keys */
@@ -96,5 +96,5 @@
   }
 
   for (const tell of tellers) tell(true);
-  core.watchers.push(() => { for (const tell of tellers) tell(false); });
+  (core.watchers ??= []).push(() => { for (const tell of tellers) tell(false); });
 })();

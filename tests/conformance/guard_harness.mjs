@@ -15,16 +15,16 @@ const results = cases.map(([guard, cookie, gpc, dnt, now, protocol, framed]) => 
   window.top = framed ? {} : window;
   const document = {
     cookie,
-    currentScript: { src: "/_consent/static/0123456789ab/guard.js" },
+    currentScript: { src: `${protocol}//www.example.com/_consent/static/0123456789ab/guard.js` },
     documentElement: { dataset: {} },
-    implementation: { createHTMLDocument: () => ({}) },
+    cloneNode: () => ({}),
   };
   const navigator = { globalPrivacyControl: gpc, doNotTrack: dnt };
   programs[guard](window, document, navigator, { protocol }, { now: () => now });
-  const { site, ids } = window.consent[Symbol.for("consent")];
-  const accepted = ids.filter((id) => (id in site.category
+  const { site } = window.consent[Symbol.for("consent")];
+  const accepted = site.units.filter(([id, , , category]) => (category
     ? window.consent.acceptedService(id)
-    : window.consent.acceptedCategory(id)));
+    : window.consent.acceptedCategory(id))).map(([id]) => id);
   return [accepted.sort(), document.documentElement.dataset.consentState, window.consent.validConsent()];
 });
 process.stdout.write(JSON.stringify(results));
