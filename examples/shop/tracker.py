@@ -68,7 +68,7 @@ _ANSWERS: dict[str, tuple[str, bytes]] = {
     ),
     "/collect.gif": ("image/gif", _PIXEL),
     "/pixel.gif": ("image/gif", _PIXEL),
-    "/video": ("text/html; charset=utf-8", _VIDEO),
+    "/embed/cup": ("text/html; charset=utf-8", _VIDEO),
 }
 
 

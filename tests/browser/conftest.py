@@ -1,7 +1,7 @@
 """A real Chromium, the demo under both servers, and the third party it would load from.
 
 Hosts are mapped to this machine inside the browser, so that cookies of parent domains can be tested: the shop
-is www.shop.test, its third party ads.tracker.test.
+is www.shop.test, its third party localhost.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 SYSTEM_BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SHOP_HOST = "www.shop.test"
-TRACKER_HOST = "ads.tracker.test"
+TRACKER_HOST = "localhost"
 KEY = "a key that is long enough and signs nothing but these tests"
 WAIT_S = 15
 ARGS = [
@@ -39,7 +39,7 @@ ARGS = [
     "--disable-component-update",
     "--disable-sync",
     "--disable-quic",
-    "--host-resolver-rules=MAP www.shop.test 127.0.0.1, MAP *.shop.test 127.0.0.1, MAP *.tracker.test 127.0.0.1",
+    "--host-resolver-rules=MAP www.shop.test 127.0.0.1, MAP *.shop.test 127.0.0.1",
 ]
 
 

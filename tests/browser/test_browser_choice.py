@@ -118,7 +118,7 @@ def test_accept_loads_the_video(visit: Visit) -> None:
     visit.accept()
     frame = visit.page.frame_locator("iframe[title='How a cup is thrown']")
     frame.get_by_text("This is the video").wait_for()
-    assert "/video" in visit.tracked()
+    assert "/embed/cup" in visit.tracked()
 
 
 def test_accept_closes_the_banner_and_keeps_it_closed(visit: Visit) -> None:
@@ -161,7 +161,7 @@ def test_a_choice_of_some_loads_only_those(visit: Visit) -> None:
     visit.page.wait_for_load_state("networkidle")
     assert "_ga" in visit.cookies()
     assert "_fbp" not in visit.cookies()
-    assert [what for what in visit.tracked() if what.startswith(("/pixel", "/video"))] == []
+    assert [what for what in visit.tracked() if what.startswith(("/pixel", "/embed"))] == []
 
 
 def test_the_shop_is_told_the_answer(visit: Visit) -> None:
