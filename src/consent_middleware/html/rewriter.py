@@ -12,7 +12,7 @@ Content-Security-Policy.
 from __future__ import annotations
 
 import re
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from consent_middleware.html.attributes import Attribute, attributes, escape, text_of
@@ -70,7 +70,7 @@ _SCRIPT_TYPE = re.compile(
     re.IGNORECASE,
 )
 # A "&" or white space in or behind a name tells that it is written in an unusual way.
-_HOSTS = re.compile(rb"//[/\\]*+([^/\\?#\s\"'<>]*+[\t\n\r]?+)")
+_HOSTS = rb"//(?!%b[/?#\s\"'<>])[/\\]*+([^/\\?#\s\"'<>]*+[\t\n\r]?+)"
 _UNUSUAL = re.compile(rb"[&\t\n\r]")
 # What a look for "//host" does not see: slashes, or the letters of a scheme, as character references, and
 # backslashes. White space between two slashes, and less than two of them ("https:host"), are nobody's habit, and
@@ -213,7 +213,7 @@ class Rewriter:
         holding = self._holding
         if holding.has_own(self._page.host):
             return None
-        concerned = [host for host in set(_HOSTS.findall(data)) if self._concerns(host)]
+        concerned = [host for host in set(_hosts_but(self._page.host).findall(data)) if self._concerns(host)]
         found = [at for host in concerned for at in _all(data, host)]
         if b"\\" in data:
             found += [match.start() + 1 for match in _BACKSLASH.finditer(data)]
@@ -406,6 +406,12 @@ class Rewriter:
                 parts += (raw[done:place], b"data-")
                 done = place
         return b"".join((*parts, raw[done:]))
+
+
+@lru_cache(maxsize=64)
+def _hosts_but(own: str) -> re.Pattern[bytes]:
+    """Return what finds hosts behind ``//``, but not the page's own: most links of most pages lead there."""
+    return re.compile(_HOSTS % re.escape(own.encode("ascii", "replace")))
 
 
 def _all(data: bytes, text: bytes) -> Iterator[int]:
