@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from consent_middleware.banner import Shape
 from consent_middleware.html import Rewriter
+from consent_middleware.links import passing_links
 from consent_middleware.texts import best_language
-from consent_middleware.urls import Location
+from consent_middleware.urls import Location, read_url
 
 if TYPE_CHECKING:
     from consent_middleware.caching import Headers
@@ -111,13 +112,42 @@ class Rendering:
         """Whether tags pass here that wait for others."""
         return self.holding is not self._exchange.site.holdings.of(_NOTHING)
 
+    def without_links(self, headers: Headers, holding: Holding) -> Headers:
+        """Return a page's headers without links to what waits; the same object if there are none."""
+        here, site = self._location, self._exchange.site
+        found: list[Held] = []
+
+        def waits(url: str) -> bool:
+            location = read_url(url, here)
+            held = location and holding.at(location, here.host)
+            if held:
+                found.append(held)
+            return held is not None
+
+        kept: Headers = []
+        for name, value in headers:
+            passing = value
+            if name.lower() == b"link":
+                passing = passing_links(value.decode("latin-1"), waits).encode("latin-1")
+            if passing or not value:
+                kept.append((name, passing))
+        for held in found:
+            site.reporter.held_tag(held)
+        return kept if found and site.enforce else headers
+
+    @property
+    def _location(self) -> Location:
+        """The page's own host, without its port, and path."""
+        exchange = self._exchange
+        return Location(_PORT.sub("", exchange.origin[1]).lower(), exchange.base + exchange.path)
+
     def rewriter(self, holding: Holding, *, xml: bool) -> Rewriter:
         """Return what makes the page's held tags inert; in mode ``report`` it only tells."""
         exchange = self._exchange
         site = exchange.site
         return Rewriter(
             holding,
-            Location(_PORT.sub("", exchange.origin[1]).lower(), exchange.base + exchange.path),
+            self._location,
             on_held=site.reporter.held_tag,
             on_passing=lambda location: self._report_passing(holding, location),
             placeholder=self._placeholder,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from consent_middleware.caching import Headers
     from consent_middleware.exchange import Exchange
+    from consent_middleware.holding import Holding
     from consent_middleware.html import Rewriter, Snippets
 
 __all__ = ["Response"]
@@ -128,6 +129,8 @@ class Response:
             self._add_policy()
             self._gets_markup = self._is_page(reading.kind)
             holding = self._rendering.holding
+            if holding and b"link" in reading.values:
+                self._drop_links(holding, content_type)
             if reading.kind.rewritable and (holding or self._gets_markup) and self._can_read(reading.kind):
                 self._kind = reading.kind
                 self._hold()
@@ -205,6 +208,17 @@ class Response:
             return [*self._pending, *policy] if policy else self._pending
         headers = [(name.lower(), value) for name, value in self._pending]
         return make_private(headers, self._exchange.site.vary) + policy
+
+    def _drop_links(self, holding: Holding, content_type: bytes) -> None:
+        """Keep the page's own headers from having the browser ask those who wait."""
+        passing = self._rendering.without_links(self._pending, holding)
+        if passing is not self._pending:
+            self._pending = passing
+            self._reading = _read(
+                tuple([header for header in passing if header[0] not in _LENGTH]),
+                content_type,
+                self._exchange.site.vary,
+            )
 
     def _add_policy(self) -> None:
         """Put a policy of our own beside the app's, and look at whether the app's lets our files in."""

@@ -211,6 +211,30 @@ def test_a_download_is_left_alone(serve: Serve) -> None:
 # -- what the developer is told
 
 
+LINKS = (
+    "Link",
+    "</own.css>; rel=preload; as=style, <https://www.google-analytics.com/a.js>; rel=preload; as=script",
+)
+
+
+@pytest.mark.parametrize("body", [CALM, PAGE], ids=["fragment", "page"])
+@pytest.mark.parametrize(
+    ("granted", "links"), [("", ["</own.css>; rel=preload; as=style"]), ("all", [LINKS[1]])]
+)
+def test_a_link_header_waits_too(serve: Serve, body: bytes, granted: str, links: list[str]) -> None:
+    """Nothing is fetched ahead from who waits, and the site's own files are."""
+    app = site(serve, body, LINKS)
+    headers = {"cookie": app.granting(granted)} if granted else {}
+    found = app.visit(headers=headers).headers
+    assert [value for name, value in found if name.lower() == "link"] == links
+
+
+def test_report_mode_keeps_link_headers(serve: Serve) -> None:
+    """Nothing is taken out where nothing is held back."""
+    app = serve((200, [HTML, LINKS], [PAGE]), {"site": {"mode": "report"}})
+    assert ("link", LINKS[1]) in [(name.lower(), value) for name, value in app.visit().headers]
+
+
 def test_report_mode_changes_no_byte_and_says_so(serve: Serve, log: pytest.LogCaptureFixture) -> None:
     """Every tag leaves as it came, and the log names whose would not."""
     app = serve((200, [HTML], [FRAGMENT]), {"site": {"mode": "report"}})

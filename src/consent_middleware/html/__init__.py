@@ -2,8 +2,8 @@
 
 from consent_middleware.html.chain import Chain
 from consent_middleware.html.injector import Injector
-from consent_middleware.html.rewriter import Rewriter
+from consent_middleware.html.rewriter import FETCHED, Rewriter
 from consent_middleware.html.transcode import GzipTranscoder
 from consent_middleware.html.whole import Snippets, insert_whole
 
-__all__ = ["Chain", "GzipTranscoder", "Injector", "Rewriter", "Snippets", "insert_whole"]
+__all__ = ["FETCHED", "Chain", "GzipTranscoder", "Injector", "Rewriter", "Snippets", "insert_whole"]

@@ -46,7 +46,7 @@ _URLS: dict[bytes, tuple[bytes, ...]] = {
     **dict.fromkeys(b"body table thead tbody tfoot tr th td".split(), (b"background",)),
 }
 # A link that is none of these is not followed by itself.
-_FETCHED = frozenset(
+FETCHED = frozenset(
     [
         "stylesheet",
         "preload",
@@ -276,7 +276,7 @@ class Rewriter:
             self._scanner.read_all()
 
     def _is_fetched(self, values: dict[bytes, bytes]) -> bool:
-        return not _FETCHED.isdisjoint(text_of(values.get(b"rel", b"")).lower().split())
+        return not FETCHED.isdisjoint(text_of(values.get(b"rel", b"")).lower().split())
 
     def _held(self, name: bytes, values: dict[bytes, bytes]) -> dict[bytes, Held]:
         """Return which of an element's URLs are held."""
