@@ -1,5 +1,6 @@
 # make demo   a small site with consent, on http://127.0.0.1:8000
 # make test   everything: lint, types, tests, a real browser
+# make conformance  what the law and the specifications ask, by id, and which tests show it
 # make assets what the browser gets of static/banner, built anew
 # make bench  what the middleware adds to a request, beside others, and to a page
 PYTHON ?= python3
@@ -44,8 +45,10 @@ browser: $(VENV)/.test
 	@$(BIN)/python tests/browser/install.py
 	$(BIN)/python -m pytest -q -m browser
 
+# Every test that shows an id of tests/conformance/ids.py, in a browser or not, and a table of the ids.
 conformance: $(VENV)/.test
-	$(BIN)/python -m pytest -q tests/conformance
+	@$(BIN)/python tests/browser/install.py
+	$(BIN)/python -m pytest -q --conformance
 
 bench: $(VENV)/.test
 	$(BIN)/python benchmarks/overhead.py

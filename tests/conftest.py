@@ -44,6 +44,9 @@ Hook = Callable[..., Any]
 
 _CONSENT_KEY = "consent_middleware.consent"
 
+# The report on conformance, and what tests it.
+pytest_plugins = ["conformance_report", "pytester"]
+
 
 @dataclass(frozen=True, slots=True)
 class Seen:

@@ -133,6 +133,7 @@ def test_the_first_rows_are_the_digits_of_the_cookie() -> None:
         (Rules(honour_dnt=False), {"functional": 0, "marketing": 1, "ads": 1, "map": 0}),
     ],
 )
+@pytest.mark.conformance("DNT-4")
 def test_what_each_signal_denies(rules: Rules, denied: dict[str, int]) -> None:
     """A bit a signal for every unit: 1 for GPC, 2 for DNT."""
     found = site_table(CATALOG, rules, CookieNames())
@@ -289,6 +290,7 @@ def test_in_report_mode_the_guard_holds_nothing() -> None:
 
 
 @pytest.mark.parametrize("setting", ["allow_unknown", "reload", "gpp"])
+@pytest.mark.conformance("GCM-2")
 def test_settings_are_compiled_in(setting: str) -> None:
     """A setting is another file."""
     settings: dict[str, Any] = {setting: True}

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 import pytest
+import turbohtml
 
 from consent_middleware.assets import Assets
 from consent_middleware.banner import Banner, Page, Shape
 from consent_middleware.codec import ChoiceCodec
 from consent_middleware.errors import ConfigError
-from consent_middleware.policy import Notice, Rules, make_choice
+from consent_middleware.policy import Circumstances, Notice, Rules, make_choice
+from consent_middleware.policy import opt_out as said_no
+from consent_middleware.regions import Regime
 from consent_middleware.signals import NO_SIGNALS, Signals
 from consent_middleware.texts import available_languages, load_texts
 from consent_middleware.visitor import Visitor, Visitors
@@ -39,12 +42,16 @@ def shop(**sections: Any) -> Banner:
 
 
 def visitor(
-    config: ConsentConfig, *granted: str, answered: bool = True, signals: Signals = NO_SIGNALS
+    config: ConsentConfig,
+    *granted: str,
+    answered: bool = True,
+    signals: Signals = NO_SIGNALS,
+    regime: Regime = Regime.OPT_IN,
 ) -> Visitor:
     """Return a visitor of a site who granted these units."""
     visitors = Visitors(config, Rules(), ChoiceCodec(config.catalog, [SECRET]))
     choice = make_choice(config.catalog, frozenset(granted), now=NOW, signals=signals) if answered else None
-    return visitors.with_choice(choice, signals, NOW)
+    return visitors.with_choice(choice, signals, NOW, Circumstances(regime))
 
 
 def tree(markup: bytes) -> ET.Element:
@@ -54,9 +61,17 @@ def tree(markup: bytes) -> ET.Element:
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("shape", list(Shape))
-def test_snippets_are_ascii_and_xml(language: str, shape: Shape) -> None:
+@pytest.mark.parametrize("regime", list(Regime))
+def test_snippets_are_ascii_and_xml(language: str, shape: Shape, regime: Regime) -> None:
     """What goes into a page reads the same in every charset, in HTML and in XHTML."""
-    found = shop().snippets(language, "", shape, tuple(Notice))
+    found = shop().snippets(
+        language,
+        "",
+        shape,
+        tuple(Notice),
+        circumstances=Circumstances(regime),
+        changes=("R\u00e4tsel & <b>",),
+    )
     for part in (found.head, found.body, found.tail):
         part.decode("ascii")
         tree(part)
@@ -98,11 +113,13 @@ def test_every_setting_renders_everything(
         use=use,
     )
     subject = banner(config)
-    for shape, notices in product(Shape, [(), tuple(Notice)]):
-        subject.snippets(language, "/app", shape, notices)
+    for shape, notices, regime in product(Shape, [(), tuple(Notice)], Regime):
+        subject.snippets(language, "/app", shape, notices, circumstances=Circumstances(regime))
     for page in (Page(), Page(next="/x?y=1", saved=True, problem="Sorry.")):
-        for who in (visitor(config, answered=False), visitor(config, *config.catalog.asked)):
+        for answered, regime in product([False, True], Regime):
+            who = visitor(config, *config.catalog.asked, answered=answered, regime=regime)
             subject.preferences(language, "/app", who, page)
+            subject.opt_out(language, "/app", who, page)
 
 
 class _Buttons(HTMLParser):
@@ -125,6 +142,7 @@ def buttons(markup: bytes) -> list[dict[str, str | None]]:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.conformance("EU-2", "CA-8")
 def test_the_twins_are_equal(language: str) -> None:
     """EU-2, CA-8: Reject all and Accept all come first and differ in nothing but what they say."""
     reject, accept, *_ = buttons(shop().snippets(language, "", Shape.ASK).body)
@@ -133,6 +151,7 @@ def test_the_twins_are_equal(language: str) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.conformance("ENF-3", "ENF-4")
 def test_the_banner_says_what_it_must(language: str) -> None:
     """ENF-3, ENF-4: the word consent, the purposes, the partners and the withdrawal stand on the first layer."""
     markup = " ".join("".join(tree(shop().snippets(language, "", Shape.ASK).body).itertext()).split())
@@ -217,6 +236,7 @@ def checked(markup: str) -> set[str]:
     return found
 
 
+@pytest.mark.conformance("EU-2")
 def test_nothing_is_pre_ticked() -> None:
     """EU-2: before an answer every box is empty."""
     config = make_config(use=USED)
@@ -230,6 +250,7 @@ def test_the_form_shows_the_answer() -> None:
     assert checked(preferences(banner(config), who)) == {"google-analytics"}
 
 
+@pytest.mark.conformance("A11Y-3")
 def test_the_form_works_without_scripts() -> None:
     """A3: the page is complete: a POST form with the four answers, and where to go on."""
     config = make_config(use=USED)
@@ -246,6 +267,7 @@ def test_a_problem_is_said() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.conformance("EU-5")
 def test_a_notice_is_the_banner_as_shown(language: str) -> None:
     """EU-5: what a record proves is the first layer in that language."""
     found = shop()
@@ -264,6 +286,290 @@ def test_the_build_changes_with_the_markup() -> None:
     """A page rendered from other settings is told apart."""
     assert shop().build == shop().build
     assert shop().build != shop(banner={"position": "top"}).build
+
+
+# -- where silence allows
+
+each_language = pytest.mark.parametrize("language", LANGUAGES)
+SVG = "{http://www.w3.org/2000/svg}svg"
+
+
+def words(element: ET.Element) -> str:
+    """Return the text in an element, with single spaces."""
+    return " ".join("".join(element.itertext()).split())
+
+
+def link(
+    language: str = "en", *notices: Notice, regime: Regime = Regime.OPT_OUT, **sections: Any
+) -> ET.Element:
+    """Return the standing link."""
+    return tree(
+        shop(**sections).snippets(language, "", Shape.LINK, notices, circumstances=Circumstances(regime)).tail
+    )
+
+
+@each_language
+@pytest.mark.conformance("CA-6")
+def test_the_link_to_the_choices(language: str) -> None:
+    """CA-6: both links stand side by side, to the preferences and to the page of its own."""
+    texts = load_texts(language)
+    assert [(a.get("href"), words(a)) for a in link(language).iter("a")] == [
+        ("/_consent/preferences", texts["your_choices"]),
+        ("/_consent/opt-out", texts["opt_out_title"]),
+    ]
+
+
+def test_the_choices_open_as_a_dialog() -> None:
+    """The preferences open in the page; the opt-out page is gone to."""
+    assert [a.get("data-consent") for a in link().iter("a")] == ["preferences", None]
+
+
+@pytest.mark.conformance("CA-6")
+def test_the_icon_says_nothing() -> None:
+    """CA-6: the blue icon is there, and the link's name comes from its words alone."""
+    (icon,) = link().iter(SVG)
+    assert (icon.get("aria-hidden"), icon.get("focusable"), words(icon)) == ("true", "false", "")
+    assert {path.get("fill") for path in icon} == {"#fff", "#06f"}
+
+
+@each_language
+@pytest.mark.parametrize("regime", [Regime.OPT_IN, Regime.NONE])
+def test_elsewhere_the_link_is_plain(language: str, regime: Regime) -> None:
+    """Only opt-out has the icon and the second link; without a word about it, it is opt-in."""
+    found = link(language, regime=regime)
+    assert [words(a) for a in found.iter("a")] == [load_texts(language)["link"]]
+    assert list(found.iter(SVG)) == []
+    assert shop().snippets(language, "", Shape.LINK) == shop().snippets(
+        language, "", Shape.LINK, circumstances=Circumstances(Regime.OPT_IN)
+    )
+
+
+@each_language
+@pytest.mark.parametrize("notice", list(Notice))
+@pytest.mark.conformance("CA-4")
+def test_each_notice_stands_beside_the_link(language: str, notice: Notice) -> None:
+    """CA-4: inline, as a status, in the visitor's language."""
+    (status,) = (e for e in link(language, notice).iter() if e.get("role") == "status")
+    assert words(status) == load_texts(language)["notice_" + notice.value.replace("-", "_")]
+
+
+def test_notices_are_sentences() -> None:
+    """Several are told apart by one full stop, whether or not they bring their own."""
+    (status,) = (e for e in link("en", *Notice).iter() if e.get("role") == "status")
+    assert ".." not in words(status)
+    assert words(status).count(load_texts("en")["notice_opted_out"]) == 1
+
+
+def test_the_link_stays_small() -> None:
+    """It goes into every page: icon, both links and all, with room for a status."""
+    assert (
+        len(shop().snippets("en", "", Shape.LINK, circumstances=Circumstances(Regime.OPT_OUT)).tail) <= 1_400
+    )
+
+
+@each_language
+def test_what_changed_is_said(language: str) -> None:
+    """The banner and the form name what is new since the answer, escaped; without changes they say nothing."""
+    config = make_config(use=USED, site={"languages": [language]})
+    subject, title = banner(config), load_texts(language)["changes_title"]
+    changes = ("<Hotjar>", "Meta")
+    for told in (changes, ()):
+        asked = subject.snippets(language, "", Shape.ASK, changes=told).body.decode("ascii")
+        form = subject.preferences(language, "", visitor(config), Page(), changes=told).decode()
+        said = [words(p) for p in tree(asked.encode()).iter("p") if p.get("class") == "consent-changed"]
+        assert said == ([f"{title} <Hotjar>, Meta."] if told else [])
+        assert ("&lt;Hotjar&gt;, Meta." in form) is bool(told)
+
+
+@each_language
+@pytest.mark.conformance("CA-8")
+def test_the_form_lets_say_no_first(language: str) -> None:
+    """CA-8: under opt-out the first button says no to sale and sharing, and looks like the twins."""
+    config = make_config(use=USED, site={"languages": [language]})
+    page = banner(config).preferences(language, "", visitor(config, regime=Regime.OPT_OUT), Page())
+    first, *twins = buttons(page.decode().encode("ascii", "xmlcharrefreplace"))[:3]
+    assert [first.pop("value"), *(twin.pop("value") for twin in twins)] == [
+        "opt_out",
+        "reject_all",
+        "accept_all",
+    ]
+    assert [first] * 2 == twins
+    assert f"<title>{load_texts(language)['your_choices']} - Example Shop</title>" in page.decode()
+
+
+def test_elsewhere_the_form_is_as_before() -> None:
+    """Where nothing is allowed by silence, there is nothing to opt out of."""
+    config = make_config(use=USED)
+    assert 'value="opt_out"' not in preferences(banner(config), visitor(config))
+
+
+# -- the opt-out page
+
+
+def opt_out(
+    language: str = "en",
+    subject: Banner | None = None,
+    *,
+    opted_out: bool = False,
+    by_signal: bool = False,
+    signed_in: bool = False,
+    accounts: bool = False,
+    page: Page = Page(next="/shop?a=1&b=2"),  # noqa: B008 - frozen
+) -> ET.Element:
+    """Return the opt-out page as a tree."""
+    subject = subject or shop()
+    config = subject._config
+    said = said_no(config.catalog, None, now=NOW, signals=NO_SIGNALS) if opted_out and not by_signal else None
+    visitors = Visitors(config, Rules(), ChoiceCodec(config.catalog, [SECRET]))
+    circumstances = Circumstances(Regime.OPT_OUT, known=signed_in)
+    who = visitors.with_choice(said, Signals(gpc=by_signal), NOW, circumstances)
+    markup = subject.opt_out(language, "", who, page, accounts=accounts).decode()
+    return ET.fromstring(markup.removeprefix("<!doctype html>\n"))
+
+
+each_state = pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"accounts": True},
+        {"opted_out": True},
+        {"opted_out": True, "by_signal": True, "accounts": True},
+        {"opted_out": True, "signed_in": True, "accounts": True},
+        {"page": Page(problem="Sorry & <b>")},
+    ],
+    ids=lambda state: "+".join(state) or "plain",
+)
+
+
+@each_language
+@each_state
+def test_the_opt_out_page_is_html(language: str, state: dict[str, Any]) -> None:
+    """No parser has anything to mend, and no id stands twice."""
+    page = opt_out(language, **state)
+    turbohtml.parse("<!doctype html>\n" + ET.tostring(page, encoding="unicode", method="html"), strict=True)
+    ids = [e.get("id") for e in page.iter() if e.get("id")]
+    assert len(ids) == len(set(ids))
+
+
+@each_language
+@pytest.mark.conformance("CA-5", "CA-6")
+def test_the_opt_out_page_by_name(language: str) -> None:
+    """CA-5, CA-6: a page of its own, called what the law calls it, in the language and direction of the visitor."""
+    page = opt_out(language)
+    title = load_texts(language)["opt_out_title"]
+    assert page.findtext("head/title") == f"{title} - Example Shop"
+    assert page.findtext(".//h1") == title
+    assert (page.get("lang"), page.get("dir")) == (language, "ltr")
+
+
+def test_the_direction_of_a_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a language runs from right to left, so do the page and the link."""
+    monkeypatch.setattr("consent_middleware.banner._RTL", frozenset({"de"}))
+    assert (opt_out("de").get("dir"), link("de")[0].get("dir")) == ("rtl", "rtl")
+
+
+@each_language
+@pytest.mark.conformance("ENF-10")
+def test_opting_out_is_one_post(language: str) -> None:
+    """ENF-10: one form, one button, nothing to fill in, nobody to prove to be."""
+    page = opt_out(language)
+    (form,) = page.iter("form")
+    assert (form.get("method"), form.get("action")) == ("post", "/_consent/choice")
+    fields = [(e.get("type"), e.get("name"), e.get("value")) for e in page.iter("input")]
+    assert fields == [("hidden", "next", "/shop?a=1&b=2")]
+    (button,) = page.iter("button")
+    assert (button.get("name"), button.get("value")) == ("action", "opt_out")
+    assert [e.tag for e in page.iter() if e.tag in ("select", "textarea")] == []
+
+
+@each_state
+@pytest.mark.conformance("ENF-10")
+def test_the_opt_out_page_stays_here(state: dict[str, Any]) -> None:
+    """ENF-10: nothing on it leads or asks to another host."""
+    page = opt_out(**state)
+    urls = [e.get(name) or "" for e in page.iter() for name in ("href", "src", "action") if e.get(name)]
+    assert [url for url in urls if not url.startswith("/") or url.startswith("//")] == []
+
+
+def test_who_it_is_about() -> None:
+    """Every service that sells or shares is named with its provider, and no other."""
+    found = [words(li) for li in opt_out(subject=shop(use=["meta-pixel", "hotjar", "stripe"])).iter("li")]
+    assert found == ["Meta Pixel (Meta Platforms, Inc.)", "Hotjar (Hotjar Limited)"]
+
+
+def test_a_provider_is_not_named_twice() -> None:
+    """A service called like its provider, or without one, stands alone."""
+    services = [
+        {"id": "a", "name": "Acme", "category": "marketing", "provider": "Acme"},
+        {"id": "b", "name": "Blub", "category": "marketing"},
+        {"id": "c", "name": "Counter", "category": "analytics", "sells_or_shares": False},
+    ]
+    assert [words(li) for li in opt_out(subject=shop(use=[], services=services)).iter("li")] == [
+        "Acme",
+        "Blub",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("services", "said"),
+    [
+        ([{"id": "c", "name": "Counter", "category": "analytics", "sells_or_shares": False}], True),
+        ([], False),
+    ],
+)
+def test_nobody_is_only_said_where_it_holds(services: list[dict[str, Any]], said: bool) -> None:  # noqa: FBT001
+    """A site whose tags are marked by category names no service, and does not claim that there is none."""
+    page = words(opt_out(subject=shop(use=[], services=services)))
+    assert (load_texts("en")["opt_out_nobody"] in page) is said
+
+
+@each_language
+@pytest.mark.parametrize("by_signal", [False, True])
+@pytest.mark.conformance("CA-4")
+def test_who_is_opted_out_is_told(language: str, by_signal: bool) -> None:  # noqa: FBT001
+    """CA-4: that it holds, by whose word, and where to change it; there is nothing left to send."""
+    page, texts = opt_out(language, opted_out=True, by_signal=by_signal), load_texts(language)
+    (status,) = (e for e in page.iter() if e.get("role") == "status")
+    assert texts["notice_opted_out"] in words(status)
+    assert (texts["notice_signal_honored"] in words(status)) is by_signal
+    assert (texts["opt_out_by_choice"] in words(status)) is not by_signal
+    assert list(page.iter("form")) == []
+    (change,) = (a for a in page.iter("a") if words(a) == texts["opt_out_change"])
+    assert change.get("href") == "/_consent/preferences?next=/shop%3Fa%3D1%26b%3D2"
+    assert change.get("data-consent") is None
+
+
+@each_language
+@pytest.mark.parametrize(
+    ("state", "scope", "sign_in"),
+    [
+        ({}, "opt_out_scope", False),
+        ({"accounts": True}, "opt_out_scope", True),
+        ({"accounts": True, "signed_in": True}, "opt_out_account", False),
+    ],
+)
+@pytest.mark.conformance("ENF-8", "ENF-9")
+def test_the_scope_is_said(language: str, state: dict[str, Any], scope: str, sign_in: bool) -> None:  # noqa: FBT001
+    """ENF-8, ENF-9: in this browser; signing in is only spoken of where there are accounts, to who is not."""
+    page, texts = words(opt_out(language, **state)), load_texts(language)
+    assert texts[scope].format(site="Example Shop") in page
+    assert (texts["opt_out_sign_in"] in page) is sign_in
+
+
+def test_a_problem_is_said_on_the_opt_out_page() -> None:
+    """What went wrong stands there as an alert, escaped."""
+    (alert,) = (e for e in opt_out(page=Page(problem="<sorry>")).iter() if e.get("role") == "alert")
+    assert words(alert) == "<sorry>"
+
+
+def test_the_opt_out_page_knows_its_mount_point() -> None:
+    """Its addresses begin where the app does."""
+    config = make_config(use=USED)
+    markup = banner(config).opt_out(
+        "en", "/app", visitor(config, answered=False, regime=Regime.OPT_OUT), Page()
+    )
+    assert b'action="/app/_consent/choice"' in markup
+    assert b"nonce" not in markup
 
 
 # -- overrides
@@ -287,6 +593,12 @@ def test_an_override_is_used(tmp_path: Path) -> None:
     assert b"consent-link" in found.tail
 
 
+def test_a_link_that_breaks_under_opt_out_is_refused(tmp_path: Path) -> None:
+    """A fault that only some regimes show is found at the start too."""
+    with pytest.raises(ConfigError, match="cannot be rendered"):
+        overridden(tmp_path, link='<a>{% if regime == "opt-out" %}{{ nothing.there }}{% endif %}</a>')
+
+
 @pytest.mark.parametrize(
     ("template", "words"),
     [
@@ -305,6 +617,7 @@ def test_an_override_is_used(tmp_path: Path) -> None:
         ("{% include 'nowhere.html' %}", "cannot be rendered"),
     ],
 )
+@pytest.mark.conformance("EU-2", "CA-8")
 def test_a_banner_without_twins_is_refused(tmp_path: Path, template: str, words: str) -> None:
     """EU-2, CA-8: a template without both equal buttons does not start."""
     with pytest.raises(ConfigError, match=words):

@@ -29,6 +29,7 @@ SHOP = make_catalog(
 )
 
 
+@pytest.mark.conformance("COOKIE-3")
 @pytest.mark.parametrize(
     ("name", "bare"),
     [
@@ -186,11 +187,13 @@ def test_asked_without_any_declaration() -> None:
     assert make_catalog().asked == {"functional", "analytics", "performance", "marketing"}
 
 
+@pytest.mark.conformance("CA-11")
 def test_shares_are_marketing_and_what_sells() -> None:
     """CA-11: M is marketing, everything that sells or shares, and a category that holds such a service."""
     assert SHOP.shares == {"marketing", "own-ads", "share", "analytics"}
 
 
+@pytest.mark.conformance("CA-11")
 def test_shares_leaves_out_what_needs_no_consent() -> None:
     """An essential service is not denied by a signal, whatever its flag says."""
     assert "shop" not in SHOP.shares
@@ -230,6 +233,7 @@ def changed(id_: str, **fields: Any) -> Catalog:
     return make_catalog(*(replace(s, **fields) if s.id == id_ else s for s in SHOP.services.values()))
 
 
+@pytest.mark.conformance("EU-6")
 @pytest.mark.parametrize(
     "fields",
     [
@@ -251,6 +255,7 @@ def test_the_fingerprint_changes_with_the_processing(fields: dict[str, Any]) -> 
     assert changed("stats", **fields).fingerprint != SHOP.fingerprint
 
 
+@pytest.mark.conformance("EU-6")
 @pytest.mark.parametrize(
     "fields",
     [
@@ -268,18 +273,21 @@ def test_the_fingerprint_stays_with_the_wording(fields: dict[str, Any]) -> None:
     assert changed("stats", **fields).fingerprint == SHOP.fingerprint
 
 
+@pytest.mark.conformance("EU-6")
 def test_the_fingerprint_changes_with_the_controller() -> None:
     """EU-6: another controller is another processing."""
     other = make_catalog(*SHOP.services.values(), controller="Other GmbH")
     assert other.fingerprint != SHOP.fingerprint
 
 
+@pytest.mark.conformance("EU-6")
 def test_the_fingerprint_changes_with_the_basis() -> None:
     """EU-6: what was asked and is now exempt is another processing."""
     other = make_catalog(*SHOP.services.values(), basis={"analytics": Basis.EXEMPT})
     assert other.fingerprint != SHOP.fingerprint
 
 
+@pytest.mark.conformance("EU-6")
 def test_the_fingerprint_changes_with_a_new_service() -> None:
     """EU-6: a further recipient asks again."""
     other = make_catalog(*SHOP.services.values(), service("more", "functional"))

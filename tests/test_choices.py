@@ -37,6 +37,7 @@ def take(who: Visitor, answer: Answer, *, now: float = NOW) -> Outcome:
         CONFIG,
         CODEC,
         VISITORS,
+        Rules(),
         notice=lambda language: f"shown {language}",
         new_id=lambda: f"id-{next(numbers):013}",
     )
@@ -83,6 +84,7 @@ def test_a_changed_grant_keeps_its_id() -> None:
     assert stored(outcome).principal == "id-0000000000001"
 
 
+@pytest.mark.conformance("REC-1")
 def test_a_withdrawal_is_recorded_under_the_id_and_drops_it() -> None:
     """The record says whose grant ended; the cookie forgets."""
     outcome = take(granted(), NOTHING, now=NOW + 60)
@@ -92,6 +94,7 @@ def test_a_withdrawal_is_recorded_under_the_id_and_drops_it() -> None:
 
 
 @pytest.mark.parametrize("answer", [EVERYTHING, STATS, NOTHING])
+@pytest.mark.conformance("GPC-6")
 def test_the_same_answer_again_writes_nothing(answer: Answer) -> None:
     """GPC-6: a record is a change of state; repeating one is none."""
     outcome = take(granted(answer), answer, now=NOW + 60)
@@ -128,6 +131,7 @@ def test_what_allows_something_new(*, before: Answer | None, answer: Answer, gra
     assert take(who, answer, now=NOW + 60).grants is grants
 
 
+@pytest.mark.conformance("REC-1")
 def test_the_record_says_how_and_what_was_shown() -> None:
     """REC-1: the way of answering, the text shown and the end of validity are in the record."""
     outcome = take(visitor(), EVERYTHING)
@@ -137,6 +141,7 @@ def test_the_record_says_how_and_what_was_shown() -> None:
     assert effect.record.controller["name"] == "Example GmbH"
 
 
+@pytest.mark.conformance("ENF-2")
 def test_the_state_from_now_on() -> None:
     """ENF-2: from the very answer on the visitor counts as having given it."""
     outcome = take(granted(EVERYTHING), NOTHING, now=NOW + 60)

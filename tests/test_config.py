@@ -127,10 +127,9 @@ BAD: list[tuple[str, dict[str, Any], str, list[str]]] = [
         "services[0].category",
         ["'google-analytics'", "essential"],
     ),
-    ("regime not yet", {"site": {"regime": "opt-out"}}, "site.regime", ["not available in this version", "'opt-in'"]),
-    ("by-region not yet", {"site": {"regime": "by-region"}}, "site.regime", ["not available in this version"]),
+    ("regime", {"site": {"regime": "out"}}, "site.regime", ["'opt-in'", "'by-region'", "Found 'out'."]),
+    ("day of change", {"site": {"updated": "2026-02-30"}}, "site.updated", ["'2026-11-22'"]),
     ("replay not yet", {"site": {"replay_on_grant": True}}, "site.replay_on_grant", ["not available"]),
-    ("tk not yet", {"signals": {"tk": True}}, "signals.tk", ["not available"]),
     ("csp mode", {"csp": {"mode": "on"}}, "csp.mode", ["'report-only'", "Found 'on'."]),
     ("consent mode key", {"services": [stats(consent_mode=["google.ads"])]}, "services[0].consent_mode[0]", ["Found"]),
     ("consent mode wait", {"consent_mode": {"wait_for_update_ms": -1}}, "consent_mode.wait_for_update_ms", ["0 to"]),
@@ -149,20 +148,14 @@ BAD: list[tuple[str, dict[str, Any], str, list[str]]] = [
     ("host with a scheme", {"services": [stats(hosts=["https://a.example"])]}, "services[0].hosts[0]", ["without"]),
     ("the whole site as a host", {"services": [stats(hosts=["/"])]}, "services[0].hosts[0]", ["a path of this site"]),
     (
-        "region headers not yet",
+        "region header in capitals",
         {"site": {"region_headers": ["CF-IPCountry"]}},
-        "site.region_headers",
-        ["not available in this version yet"],
+        "site.region_headers[0]",
+        ["not in lower case", "'cf-ipcountry'"],
     ),
     ("store that is no address", {"records": {"url": "foo"}}, "records.url", ["is not the address of a database."]),
     ("addresses not yet", {"records": {"ip": "hash"}}, "records.ip", ["not available"]),
     ("user agents not yet", {"records": {"user_agent": "hash"}}, "records.user_agent", ["not available"]),
-    (
-        "objection not yet",
-        {"categories": [{"id": "analytics", "basis": "exempt_with_objection"}]},
-        "categories[0].basis",
-        ["not available", "Use 'consent'."],
-    ),
     ("a section that is no table", {"banner": 5}, "banner", ["Found 5."]),
     ("services that are no list", {"services": {}}, "services", ["list"]),
     ("a service that is no table", {"services": [5]}, "services[0]", ["Found 5."]),
@@ -208,7 +201,7 @@ def test_a_service_without_id_is_one_fault() -> None:
 def test_every_fault_comes_in_one_error() -> None:
     """Nobody has to start the server five times to find five faults."""
     table = {
-        "site": {"nme": "x", "mode": "off", "languages": ["xx"], "regime": "none"},
+        "site": {"nme": "x", "mode": "off", "languages": ["xx"], "regime": "no"},
         "use": ["hotjarr"],
         "services": [{"id": "stats", "cookies": [{"name": "a b"}]}],
         "cookies": {"essential": ["_ga"]},
@@ -414,6 +407,7 @@ def test_an_essential_service_of_the_sites_own() -> None:
     assert "shop" in catalog.always
 
 
+@pytest.mark.conformance("CA-11")
 def test_a_service_of_the_sites_own_has_defaults() -> None:
     """Beyond id and category a service needs nothing; it shares unless it says that it does not."""
     found = make_config(services=[stats()]).catalog.services["stats"]

@@ -57,6 +57,7 @@ def test_the_name_a_set_cookie_sets(header: bytes) -> None:
     assert set_cookie_name(header) == read_set_cookie(header.decode("latin-1")).name
 
 
+@pytest.mark.conformance("COOKIE-1")
 @pytest.mark.parametrize(
     ("attributes", "deletes"),
     [
@@ -110,6 +111,7 @@ def test_the_value_is_no_attribute() -> None:
     assert not is_deletion(b"Max-Age=0", NOW)
 
 
+@pytest.mark.conformance("COOKIE-1")
 @pytest.mark.parametrize(
     ("date", "past"),
     [
@@ -209,6 +211,7 @@ def test_a_deletion_as_written(given_: dict[str, object], written: bytes) -> Non
     assert deletion("a", **given_) == written  # type: ignore[arg-type]
 
 
+@pytest.mark.conformance("COOKIE-3")
 @pytest.mark.parametrize("name", ["__Host-a", "__host-a", "__Secure-a", "__SECURE-a"])
 def test_prefixed_names_are_deleted_securely(name: str) -> None:
     """COOKIE-3: without Secure a browser ignores a prefixed deletion, so it is always there."""

@@ -338,6 +338,7 @@ def test_state_is_private(app: Client) -> None:
 # -- preferences
 
 
+@pytest.mark.conformance("A11Y-3", "EU-4")
 def test_preferences_are_a_page_of_their_own(app: Client) -> None:
     """The whole form, with scripts off; framed by nobody, kept by no cache."""
     response = app.visit("/_consent/preferences")

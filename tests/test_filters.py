@@ -257,6 +257,7 @@ def test_which_names_are_expired(
     assert rules(*granted, withdrawn=withdrawn).withdrawn_in(headers) == names
 
 
+@pytest.mark.conformance("COOKIE-2")
 @pytest.mark.parametrize(
     ("host", "domains"),
     [
@@ -324,6 +325,7 @@ def test_the_variants_of_a_plain_cookie() -> None:
     ]
 
 
+@pytest.mark.conformance("COOKIE-3")
 def test_the_variants_of_a_host_cookie() -> None:
     """A `__Host-` cookie can only stand on / without a domain, plain or partitioned."""
     assert written("__Host-ad", path="/a/b") == [
@@ -459,6 +461,7 @@ def test_fifty_declared_cookies_are_fifty() -> None:
     assert len(filled_jar(fifty()).held) == 50
 
 
+@pytest.mark.conformance("ENF-1")
 def test_a_jar_of_fifty_cookies_is_empty_after_the_next_documents() -> None:
     """ENF-1: after withdrawal every declared variant goes; what is left over goes with the next document."""
     jar = filled_jar(fifty())

@@ -284,6 +284,7 @@ def test_each_form_of_charset_counts(meta: bytes) -> None:
     assert out.index(b"[HEAD]") == out.index(meta) + len(meta)
 
 
+@pytest.mark.conformance("GCM-1")
 @pytest.mark.parametrize("first", [b"<script>1</script>", b"<!-- x -->"])
 def test_ours_never_goes_behind_a_script(first: bytes) -> None:
     """The loader comes before every script of the page, a late charset or not."""

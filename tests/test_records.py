@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from consent_middleware.errors import StoreError
-from consent_middleware.policy import Choice
+from consent_middleware.policy import Choice, Circumstances
 from consent_middleware.records import (
     AppendRecord,
     ConsentRecord,
@@ -24,6 +24,7 @@ from consent_middleware.records import (
     database,
     resolve_url,
 )
+from consent_middleware.regions import Regime
 from consent_middleware.signals import Signals
 from helpers_core import NOW, make_catalog, service
 
@@ -53,7 +54,8 @@ def record(
         principal=principal,
         withdrawn=withdrawn,
         method="prefs",
-        regime="opt-in",
+        circumstances=Circumstances(Regime.OPT_IN, "DE"),
+        conflict_notice_shown=False,
         controller=CONTROLLER,
         notice=NOTICE,
         now=now,
@@ -100,11 +102,13 @@ def test_a_record_without_principal_keeps_only_the_hour() -> None:
     assert found.time == "2026-05-28T20:00:00Z"
 
 
+@pytest.mark.conformance("REC-1")
 def test_a_record_with_principal_keeps_the_second() -> None:
     """REC-1: a grant is dated exactly, in UTC."""
     assert record("stats", principal="p1").time == "2026-05-28T20:26:40Z"
 
 
+@pytest.mark.conformance("REC-1")
 def test_the_purposes_are_what_was_asked() -> None:
     """REC-1: for every unit asked about its recipients, retention and answer; nothing of what was not."""
     purposes = {purpose["id"]: purpose for purpose in record("stats", principal="p1").purposes}
@@ -126,6 +130,7 @@ def test_a_record_is_plain_data() -> None:
     assert ConsentRecord(**{**again, "purposes": tuple(again["purposes"])}) == found
 
 
+@pytest.mark.conformance("EU-5", "REC-1")
 def test_a_record_names_what_was_shown() -> None:
     """EU-5: a record refers to the very text by its hash, and to the declaration by its fingerprint."""
     found = record()
@@ -152,6 +157,7 @@ def test_a_relative_file_starts_from_the_declaration(url: str, resolved: str, tm
     assert resolve_url(url, folder) == resolved
 
 
+@pytest.mark.conformance("REC-2")
 def test_records_come_back_in_order(store: SqlStore) -> None:
     """What was appended is there, oldest first."""
     store.append([effect("r1"), effect("r2")])
@@ -186,6 +192,7 @@ def test_a_notice_is_stored_once(store: SqlStore, tmp_path: Path) -> None:
     connection.close()
 
 
+@pytest.mark.conformance("EU-5")
 def test_a_notice_is_found_by_its_hash(store: SqlStore) -> None:
     """EU-5: what was shown can be shown again."""
     store.append([effect("r1")])

@@ -78,6 +78,7 @@ def test_excluded_paths(*, exclude: list[str], path: str, yes: bool) -> None:
     assert bool(excluded and excluded(path)) is yes
 
 
+@pytest.mark.conformance("GPC-5")
 @pytest.mark.parametrize(("languages", "named"), [(["en"], False), (["en", "de"], True)])
 def test_vary_names_the_language_only_where_it_chose(*, languages: list[str], named: bool) -> None:
     """GPC-5: Accept-Language is named where there is more than one language."""

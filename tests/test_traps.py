@@ -127,6 +127,7 @@ def test_a_page_split_anywhere_gets_the_markup_of_the_whole(serve: Serve, page: 
     assert stripped(whole) == page
 
 
+@pytest.mark.conformance("GCM-1")
 def test_the_places(serve: Serve) -> None:
     """The loader opens the head, the banner the body; the link closes it."""
     body = serve((200, [HTML], [PAGE])).visit().body
@@ -441,6 +442,7 @@ def test_never_no_store(client: Client) -> None:
     assert client.visit().get("cache-control") == "private"
 
 
+@pytest.mark.conformance("EU-4")
 def test_the_standing_link_stays_after_a_choice(client: Client) -> None:
     """The banner goes with an answer, the link to the preferences stays."""
     body = client.visit(headers={"cookie": client.granting()}).body

@@ -73,11 +73,13 @@ def test_what_the_cookie_is_called(names: CookieNames, https: str, http: str) ->
         ),
     ],
 )
+@pytest.mark.conformance("COOKIE-6")
 def test_how_the_cookie_is_set(*, names: CookieNames, secure: bool, written: bytes) -> None:
     """COOKIE-6: SameSite=Lax, Path=/, Secure on HTTPS, and readable by the page."""
     assert names.set_cookie("v", secure=secure, max_age_s=60) == written
 
 
+@pytest.mark.conformance("COOKIE-3")
 def test_how_the_cookie_is_removed() -> None:
     """A deletion meets the rules of the prefix, and names the domain."""
     found = CookieNames("", "a.example").deletion(secure=True)

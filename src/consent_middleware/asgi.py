@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from consent_middleware.endpoints import MAX_BODY
 from consent_middleware.errors import ConfigError, Fault
-from consent_middleware.exchange import Exchange
+from consent_middleware.exchange import WELL_KNOWN, Exchange
 from consent_middleware.reporting import logger
 from consent_middleware.response import Response
 from consent_middleware.site import ConfigSource, Hooks, Site
@@ -19,6 +19,7 @@ from consent_middleware.site import ConfigSource, Hooks, Site
 if TYPE_CHECKING:
     from consent_middleware.caching import Headers
     from consent_middleware.choices import Outcome
+    from consent_middleware.endpoints import Reply
     from consent_middleware.request import ConsentRequest
 
 __all__ = ["ConsentMiddleware"]
@@ -41,9 +42,13 @@ class ConsentMiddleware:
         app: The app to wrap.
         config: A path, a dict, a `ConsentConfig`; None: ``CONSENT_CONFIG``, else ``consent.toml``.
         secret_key: One key or several (the last signs, all verify); None: ``CONSENT_SECRET_KEY``.
+        region: Given a `ConsentRequest`, where the visitor is: ``"DE"``, ``"US-CA"``, None where unknown.
+        age_class: Likewise: ``"under_13"``, ``"13_15"``, ``"adult"`` or ``"unknown"``.
+        subject: Likewise: the account the visitor is logged in to, None where anonymous.
         skip: Given a `ConsentRequest`, True leaves the banner out; the filter stays.
         nonce: Given a `ConsentRequest`, the CSP nonce of its response.
         on_change: Called with each `ConsentRecord` once it is durable.
+        on_opt_out: Called with the record of each opt-out at least once.
 
     Raises:
         ConfigError: The configuration cannot be used, or the app is wrapped twice.
@@ -55,9 +60,13 @@ class ConsentMiddleware:
         config: ConfigSource = None,
         secret_key: str | Iterable[str] | None = None,
         *,
+        region: Callable[[ConsentRequest], Any] | None = None,
+        age_class: Callable[[ConsentRequest], Any] | None = None,
+        subject: Callable[[ConsentRequest], Any] | None = None,
         skip: Callable[[ConsentRequest], Any] | None = None,
         nonce: Callable[[ConsentRequest], Any] | None = None,
         on_change: Callable[[Any], Any] | None = None,
+        on_opt_out: Callable[[Any], Any] | None = None,
     ) -> None:
         if isinstance(app, ConsentMiddleware):
             hint = "Add the middleware once, or wrap the app once, not both."
@@ -66,7 +75,8 @@ class ConsentMiddleware:
             hint = "Use consent_middleware.wsgi for Flask, Django's WSGI and the like."
             raise ConfigError("ConsentMiddleware", [Fault("app", "is no ASGI app.", hint)])
         self.app = app
-        self.site = Site(config, secret_key, hooks=Hooks(skip, nonce, on_change))
+        hooks = Hooks(region, age_class, subject, skip, nonce, on_change, on_opt_out)
+        self.site = Site(config, secret_key, hooks=hooks)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -88,11 +98,25 @@ class ConsentMiddleware:
         exchange = Exchange(
             site, scope.get("method", "GET"), scope.get("scheme") or "http", base, path, header, site.clock()
         )
+        if site.looks:
+            await _look(scope, exchange)
         if path.startswith(site.prefix) and kind == "http":
             await self._answer(exchange, scope, receive, send)
-            return
+        else:
+            await self._pass_on(exchange, headers, scope, receive, send)
+        if site.outbox is not None and site.outbox.is_due:
+            await _deliver(site)
+
+    async def _pass_on(
+        self, exchange: Exchange, headers: Headers, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Let the app answer."""
+        site = self.site
         if site.hooks.skip is not None:
             exchange.skip = bool(await _settled(site.hooks.skip(_hook_request(scope, exchange))))
+        reply = exchange.well_known() if exchange.path.startswith(WELL_KNOWN) else None
+        if reply is not None:
+            send = _Fallback(exchange, reply, send).send
         edited = exchange.edit_request(headers)
         extensions = scope.get("extensions")
         inner = _inner_scope(scope, exchange, edited) if edited is not None or extensions else scope
@@ -119,8 +143,7 @@ class ConsentMiddleware:
         reply = site.endpoints.answer(exchange.own_request(scope.get("query_string", b""), body))
         if reply.outcome is not None and not await _commit(site, reply.outcome):
             reply = reply.otherwise or reply
-        await send({"type": "http.response.start", "status": reply.status, "headers": exchange.finish(reply)})
-        await send({"type": "http.response.body", "body": b"" if method == "HEAD" else reply.body})
+        await _reply(exchange, reply, send)
 
 
 class _Responder:
@@ -183,6 +206,65 @@ class _Responder:
     async def _release(self, response: Response) -> None:
         held, self._held = self._held, None
         await self._send({**(held or {}), "headers": response.headers})
+
+
+async def _look(scope: Scope, exchange: Exchange) -> None:
+    """Ask the site's hooks who this is, and where; one that fails knows nothing."""
+    site = exchange.site
+    said: dict[str, object] = {}
+    if site.about_visitor:
+        request = _hook_request(scope, exchange)
+        for name, hook in site.about_visitor:
+            try:
+                said[name] = await _settled(hook(request))
+            except Exception:  # noqa: BLE001 - what the site's own code does not know is unknown
+                logger.exception("consent_middleware: the %s hook failed; it counts as unknown", name)
+    client = scope.get("client")
+    exchange.circumstances = site.whereabouts.circumstances(
+        said, exchange.header, client[0] if client else None
+    )
+
+
+async def _reply(exchange: Exchange, reply: Reply, send: Send) -> None:
+    body = b"" if exchange.method == "HEAD" else reply.body
+    await send({"type": "http.response.start", "status": reply.status, "headers": exchange.finish(reply)})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _deliver(site: Site) -> None:
+    """Tell the site of the opt-outs that it has not been told of yet."""
+    from anyio import to_thread  # noqa: PLC0415 - as in `_commit`
+
+    outbox, hook = site.outbox, site.hooks.on_opt_out
+    if outbox is None or hook is None:
+        return
+    for record in await to_thread.run_sync(outbox.waiting):
+        try:
+            await _settled(hook(record))
+        except Exception:  # noqa: BLE001 - it is told again
+            logger.exception("consent_middleware: the on_opt_out hook failed; it is called again later")
+        else:
+            await to_thread.run_sync(outbox.done, record)
+
+
+class _Fallback:
+    """The `send` behind an app that is asked first: its 404 gives way to our reply."""
+
+    _is_replaced = False
+
+    def __init__(self, exchange: Exchange, reply: Reply, send: Send) -> None:
+        self._exchange = exchange
+        self._reply = reply
+        self._send = send
+
+    async def send(self, message: Message) -> None:
+        if self._is_replaced:
+            return
+        if message["type"] == "http.response.start" and message["status"] == 404:
+            self._is_replaced = True
+            await _reply(self._exchange, self._reply, self._send)
+        else:
+            await self._send(message)
 
 
 def _listed(headers: Iterable[Any] | None) -> Headers:

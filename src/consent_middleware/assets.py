@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from consent_middleware.catalog.hosts import HostIndex
 from consent_middleware.codec import state_size, token
-from consent_middleware.policy import Rules, denied_by
+from consent_middleware.policy import OPT_IN, Circumstances, Rules, denied_by
 from consent_middleware.resources import read_bytes
 from consent_middleware.signals import Signals, WhenOn
 
@@ -27,13 +27,14 @@ if TYPE_CHECKING:
     from consent_middleware.catalog import Catalog
     from consent_middleware.visitor import CookieNames
 
-__all__ = ["Asset", "Assets", "site_table"]
+__all__ = ["Asset", "Assets", "guard_mode", "site_table"]
 
 _TYPES = {"js": b"text/javascript; charset=utf-8", "css": b"text/css; charset=utf-8"}
 _GPC, _DNT = Signals(gpc=True), Signals(dnt=True)
-# Bits of a unit: the signals that deny it, then these.
-_ASKED, _ALWAYS = 4, 8
-_DAY_S = 86_400
+# Bits of a unit: the signals that deny it, whether it is asked about or always on, and where silence allows it: the
+# same bits in the mode of a page.
+_BOTH_SIGNALS, _DNT_ONLY = 3, 2
+_ASKED, _ALWAYS, _SHARED, _UNSHARED, _BY_OBJECTION = 4, 8, 16, 32, 64
 # What begins the text that stands for a cookie, for a name in storage; a host's text begins with the host.
 _COOKIE, _STORED = "=", "#"
 
@@ -66,6 +67,7 @@ class Assets:
         reload: bool = False,
         consent_mode: Mapping[str, Any] | None = None,
         gpp: bool = False,
+        circumstances: Circumstances = OPT_IN,
     ) -> None:
         """Compile the files of one site.
 
@@ -79,8 +81,17 @@ class Assets:
             consent_mode: What vendors are told beside the state: ``wait_for_update_ms``, ``ads_data_redaction``,
                 ``url_passthrough``.
             gpp: Whether the page has a ``__gpp`` function (CONFORMANCE IAB-2).
+            circumstances: What holds for everyone: what the guard goes by where a page does not say.
         """
-        site = site_table(catalog, rules, names, hold=hold, allow_unknown=allow_unknown, reload=reload)
+        site = site_table(
+            catalog,
+            rules,
+            names,
+            hold=hold,
+            allow_unknown=allow_unknown,
+            reload=reload,
+            circumstances=circumstances,
+        )
         sources = ["guard.js"]
         modes = _modes(catalog)
         if modes:
@@ -119,6 +130,7 @@ def site_table(
     hold: bool = True,
     allow_unknown: bool = False,
     reload: bool = False,
+    circumstances: Circumstances = OPT_IN,
 ) -> dict[str, Any]:
     """Return what the guard needs to know of a site; nothing in it is about a visitor."""
     denied = {1: denied_by(catalog, rules, _GPC), 2: denied_by(catalog, rules, _DNT)}
@@ -130,7 +142,11 @@ def site_table(
         return [
             unit,
             token(unit),
-            bits | (_ASKED if unit in catalog.asked else 0),
+            bits
+            | (_ASKED if unit in catalog.prompted else _BY_OBJECTION)
+            | (_SHARED if unit in catalog.shares else _UNSHARED)
+            if unit in catalog.asked
+            else bits,
             *([service.category] if service else []),
         ]
 
@@ -146,7 +162,7 @@ def site_table(
             ),
         ],
         "size": state_size(catalog),
-        "life": rules.consent_days * _DAY_S,
+        "life": rules.lifetime_s(circumstances.regime),
         "quiet": ((1 if honour.gpc else 0) | (2 if honour.dnt else 0))
         if rules.when_on is WhenOn.QUIET
         else 0,
@@ -158,6 +174,18 @@ def site_table(
     if reload:
         table["reload"] = True
     return table
+
+
+def guard_mode(circumstances: Circumstances) -> int:
+    """Return what the guard needs to know of a visitor that neither the cookie nor the browser tells it.
+
+    Bits 1 and 2: the signals that an answer given in spite of them outweighs. 16, 32, 64: what silence allows: what
+    sells, shares or targets; the rest; what an exemption allows until somebody objects.
+    """
+    if not circumstances.is_open:
+        return _BOTH_SIGNALS | _BY_OBJECTION
+    shared = 0 if circumstances.minor or circumstances.unreadable else _SHARED
+    return (_BOTH_SIGNALS if circumstances.known else _DNT_ONLY) | shared | _UNSHARED | _BY_OBJECTION
 
 
 def _rules(entries: Iterable[tuple[str, str]]) -> list[list[str]]:

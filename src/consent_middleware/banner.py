@@ -1,4 +1,4 @@
-"""What visitors see: the banner, the standing link and the preferences page, rendered from the declaration.
+"""What visitors see: the banner, the standing link, the preferences and the opt-out page, from the declaration.
 
 Snippets are rendered once per language, mount point and state, and are pure ASCII and well-formed XML, so
 that they can go into any page. They hold no visitor's id, token or signature. Decides no consent.
@@ -12,63 +12,32 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
 from html.parser import HTMLParser
+from itertools import product
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateError
 from markupsafe import Markup, escape
 
-from consent_middleware.catalog import ESSENTIAL
+from consent_middleware.assets import guard_mode
 from consent_middleware.errors import ConfigError, Fault
 from consent_middleware.html import Snippets
+from consent_middleware.policy import OPT_IN, Circumstances, Notice
+from consent_middleware.regions import Regime
 from consent_middleware.resources import resource_root
-from consent_middleware.texts import duration, load_texts, localised
+from consent_middleware.texts import load_texts
 from consent_middleware.urls import read_url
+from consent_middleware.views import Views
 
 if TYPE_CHECKING:
     from consent_middleware.assets import Assets
-    from consent_middleware.catalog import Category, Service
     from consent_middleware.config import ConsentConfig
     from consent_middleware.holding import Held
-    from consent_middleware.policy import Notice
+    from consent_middleware.policy import Choice
     from consent_middleware.visitor import Visitor
 
 __all__ = ["Banner", "Page", "Shape"]
 
-_EEA = frozenset(
-    {
-        "AT",
-        "BE",
-        "BG",
-        "HR",
-        "CY",
-        "CZ",
-        "DE",
-        "DK",
-        "EE",
-        "ES",
-        "FI",
-        "FR",
-        "GR",
-        "HU",
-        "IE",
-        "IS",
-        "IT",
-        "LI",
-        "LT",
-        "LU",
-        "LV",
-        "MT",
-        "NL",
-        "NO",
-        "PL",
-        "PT",
-        "RO",
-        "SE",
-        "SI",
-        "SK",
-    }
-)
 _RTL = frozenset({"ar", "fa", "he", "ur"})
 _NONCE = b' nonce=""'
 # What stands for an iframe's address in the rendering of its placeholder, which is kept.
@@ -87,7 +56,7 @@ class Shape(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What the preferences page shows beside the declaration."""
+    """What a page of ours shows beside the declaration."""
 
     next: str = "/"
     saved: bool = False
@@ -109,6 +78,7 @@ class Banner:
         self._config = config
         self._catalog = config.catalog
         self._assets = assets
+        self._views = Views(config)
         self._overrides = (config.folder / config.site.templates) if config.site.templates else None
         self._env = Environment(
             loader=FunctionLoader(self._source),
@@ -125,7 +95,16 @@ class Banner:
         self.build = self._fingerprint()
 
     def snippets(
-        self, language: str, base: str, shape: Shape, notices: tuple[Notice, ...] = (), nonce: str = ""
+        self,
+        language: str,
+        base: str,
+        shape: Shape,
+        notices: tuple[Notice, ...] = (),
+        nonce: str = "",
+        *,
+        circumstances: Circumstances = OPT_IN,
+        changes: tuple[str, ...] = (),
+        shared: str | None = None,
     ) -> Snippets:
         """Return what goes into a page.
 
@@ -135,31 +114,75 @@ class Banner:
             shape: How much of us the page gets.
             notices: What the link says about signals.
             nonce: The app's CSP nonce, or nothing.
+            circumstances: The regime, and what the guard must know of the visitor.
+            changes: What is new since the visitor's last answer, in words.
+            shared: Of a page for everyone: ``"1"`` where its script must ask the server who the visitor is,
+                empty where only a signal makes it.
         """
-        plain = self._plain(language, base, shape, notices)
+        regime, mode = circumstances.regime, (guard_mode(circumstances), shared)
+        plain = self._plain(language, base, shape, notices, regime, mode, changes)
         if not nonce:
             return plain
         return Snippets(
-            self._head(language, base).replace(_NONCE, b' nonce="' + nonce.encode("ascii") + b'"'),
+            self._head(language, base, mode).replace(_NONCE, b' nonce="' + nonce.encode("ascii") + b'"'),
             plain.body,
             plain.tail,
         )
 
-    def preferences(self, language: str, base: str, visitor: Visitor, page: Page) -> bytes:
+    def preferences(
+        self,
+        language: str,
+        base: str,
+        visitor: Visitor,
+        page: Page,
+        *,
+        changes: tuple[str, ...] = (),
+    ) -> bytes:
         """Return the preferences page, with the visitor's answers filled in; complete without scripts."""
-        context = self._context(language, base)
         choice = visitor.choice
-        context |= {
-            "categories": [self._category(c, language, visitor) for c in self._shown()],
+        context = self._page(language, base, page) | {
+            "categories": self._views.categories(language, visitor.decision.granted),
             "answered": choice is not None,
             "decided_on": datetime.fromtimestamp(choice.at, UTC).strftime("%Y-%m-%d") if choice else "",
             "notices": [notice.value for notice in visitor.decision.notices],
             "signals": {"gpc": visitor.signals.gpc, "dnt": visitor.signals.dnt},
-            "next": page.next,
-            "saved": page.saved,
-            "problem": page.problem,
+            "regime": visitor.circumstances.regime,
+            "mode": guard_mode(visitor.circumstances),
+            "changes": changes,
         }
-        return self._render("preferences.html", context).replace(_NONCE.decode(), "").encode()
+        return self._bare("preferences.html", context)
+
+    def opt_out(
+        self,
+        language: str,
+        base: str,
+        visitor: Visitor,
+        page: Page,
+        *,
+        accounts: bool = False,
+    ) -> bytes:
+        """Return the page on which a visitor says no to sale and sharing; complete without scripts (CA-5, ENF-10).
+
+        Args:
+            language: One of the site's languages.
+            base: Where the app is mounted.
+            visitor: Who asks.
+            page: Where the visitor goes on, and what went wrong, if anything.
+            accounts: Whether the site has accounts that a choice can follow (ENF-8).
+        """
+        shared, choice = self._catalog.shares & self._catalog.asked, visitor.choice
+        context = self._page(language, base, page) | {
+            "opted_out": bool(shared) and visitor.decision.granted.isdisjoint(shared),
+            "by_signal": Notice.SIGNAL_HONORED in visitor.decision.notices
+            or bool(choice and choice.by_signal),
+            "accounts": accounts,
+            "signed_in": visitor.circumstances.known,
+            "mode": guard_mode(visitor.circumstances),
+            "sharing": self._views.sharing(),
+            # Tags can be marked up by category alone; then nobody can be named, and it must not read as nobody.
+            "shares": bool(shared),
+        }
+        return self._bare("opt-out.html", context)
 
     def placeholder(self, language: str, base: str, held: Held, url: str, nonce: str = "") -> str:
         """Return the document that stands in an iframe until its service is granted; complete without scripts.
@@ -172,7 +195,7 @@ class Banner:
             nonce: The app's CSP nonce, or nothing; a ``srcdoc`` document inherits the page's policy.
         """
         service, unit = held.service, held.units[0]
-        title = service.name if held.declared else self._unit_title(unit, language)
+        title = service.name if held.declared else self._views.title(unit, language)
         # A unit that nobody is asked about cannot be granted.
         always = title if unit in self._catalog.asked else ""
         document = self._held(language, base, service.name, service.provider, unit, always)
@@ -187,7 +210,9 @@ class Banner:
     def _render_held(self, language: str, base: str, name: str, provider: str, unit: str, always: str) -> str:
         context = self._context(language, base)
         style = next(
-            line for line in self._head(language, base).decode("ascii").splitlines() if "banner.css" in line
+            line
+            for line in self._head(language, base, (0, None)).decode("ascii").splitlines()
+            if "banner.css" in line
         )
         context |= {
             "style": Markup(style),  # noqa: S704 - rendered by our own template
@@ -204,16 +229,23 @@ class Banner:
 
     def guard(self, base: str, nonce: str = "") -> bytes:
         """Return the guard's tag alone, for documents within a page."""
-        head = self._head(self._config.site.languages[0], base)
+        # What is asked of the guard there, it asks the page's.
+        head = self._head(self._config.site.languages[0], base, (guard_mode(OPT_IN), None))
         tag = next(line for line in head.splitlines() if b"guard.js" in line)
         return tag.replace(_NONCE, f' nonce="{nonce}"'.encode("ascii") if nonce else b"")
-
-    def _unit_title(self, unit: str, language: str) -> str:
-        return self._title(self._catalog.categories[unit], language)
 
     def _notice(self, language: str) -> str:
         """Return the first layer as shown in a language: what a record proves (EU-5)."""
         return self._render("banner.html", self._context(language, ""))
+
+    def changes(self, language: str, choice: Choice | None) -> tuple[str, ...]:
+        """Return what is new since an answer, in words; nothing where it still fits (EU-6)."""
+        return (self.message(language, "changed_processing"),) if choice and choice.stale else ()
+
+    def status(self, language: str, notices: tuple[Notice, ...]) -> str:
+        """Return what stands beside the link about signals, in words."""
+        texts = load_texts(language)
+        return ". ".join(str(texts[f"notice_{notice.value.replace('-', '_')}"]) for notice in notices)
 
     def message(self, language: str, key: str) -> str:
         """Return one text in a language."""
@@ -222,8 +254,8 @@ class Banner:
     def _fingerprint(self) -> str:
         """Return a digest of all that is put into pages; it tells an older rendering from today's."""
         digest = hashlib.sha256()
-        for language in self._config.site.languages:
-            snippets = self._plain(language, "", Shape.ASK, ())
+        for language, regime in product(self._config.site.languages, Regime):
+            snippets = self._plain(language, "", Shape.ASK, (), regime, (0, None), ())
             digest.update(snippets.head + snippets.body + snippets.tail)
         return digest.hexdigest()[:12]
 
@@ -238,18 +270,35 @@ class Banner:
     def _render(self, template: str, context: dict[str, Any]) -> str:
         return self._env.get_template(template).render(context)
 
+    def _bare(self, template: str, context: dict[str, Any]) -> bytes:
+        """Return a page of our own: no policy of the app's applies to it, so it needs no nonce."""
+        return self._render(template, context).replace(_NONCE.decode(), "").encode()
+
     def _render_snippets(
-        self, language: str, base: str, shape: Shape, notices: tuple[Notice, ...]
+        self,
+        language: str,
+        base: str,
+        shape: Shape,
+        notices: tuple[Notice, ...],
+        regime: str,
+        mode: tuple[int, str | None],
+        changes: tuple[str, ...],
     ) -> Snippets:
-        context = self._context(language, base) | {"notices": [notice.value for notice in notices]}
+        context = self._context(language, base) | {
+            "notices": [notice.value for notice in notices],
+            "regime": regime,
+            "changes": changes,
+        }
         body = self._ascii("banner.html", context) if shape is Shape.ASK else b""
         link = shape is not Shape.LOADER and self._config.banner.link != "none"
         tail = self._ascii("link.html", context) if link else b""
-        return Snippets(self._head(language, base).replace(_NONCE, b""), body, tail)
+        return Snippets(self._head(language, base, mode).replace(_NONCE, b""), body, tail)
 
-    def _render_head(self, language: str, base: str) -> bytes:
+    def _render_head(self, language: str, base: str, mode: tuple[int, str | None]) -> bytes:
         """Return the loader with an empty place for a nonce."""
-        return self._ascii("loader.html", self._context(language, base))
+        return self._ascii(
+            "loader.html", self._context(language, base) | {"mode": mode[0], "shared": mode[1]}
+        )
 
     def _ascii(self, template: str, context: dict[str, Any]) -> bytes:
         return self._render(template, context).encode("ascii", "xmlcharrefreplace").strip() + b"\n"
@@ -259,7 +308,6 @@ class Banner:
     def _context(self, language: str, base: str) -> dict[str, Any]:
         site, controller, banner = self._config.site, self._config.controller, self._config.banner
         root = quote(base, safe="/%:@!$&'()*+,;=~-._") + site.path
-        partners = self._partners()
         return {
             "t": load_texts(language),
             "lang": language,
@@ -273,80 +321,27 @@ class Banner:
             "urls": {
                 "preferences": f"{root}/preferences",
                 "choice": f"{root}/choice",
+                "opt_out": f"{root}/opt-out",
                 "state": f"{root}/state.json",
                 "static": f"{root}/static/{self._assets.hash}/",
             },
             "position": banner.position,
             "theme": banner.theme,
             "link": banner.link,
-            "partners": len(partners),
-            "third_countries": self._third_countries(language),
-            "purposes": [self._phrase(c, language) for c in self._shown() if c.id in self._catalog.asked],
+            "partners": self._views.partners(),
+            "third_countries": self._views.third_countries(language),
+            "purposes": self._views.purposes(language),
+            "regime": Regime.OPT_IN,
+            "mode": guard_mode(OPT_IN),
+            "shared": None,
+            "changes": (),
         }
 
-    def _shown(self) -> list[Category]:
-        """Return the categories a visitor sees: what is asked about, and what is always on and in use."""
-        in_use = {s.category for s in self._catalog.services.values()} | {ESSENTIAL}
-        return [
-            c
-            for c in self._catalog.categories.values()
-            if c.id in self._catalog.asked or (c.id in self._catalog.always and c.id in in_use)
-        ]
-
-    def _asked_services(self) -> list[Service]:
-        return [s for s in self._catalog.services.values() if s.id in self._catalog.asked]
-
-    def _third_countries(self, language: str) -> list[str]:
-        """Return the names of the countries outside the EEA that data goes to."""
-        names: dict[str, str] = load_texts(language)["countries"]
-        return sorted(
-            {names.get(s.country, s.country) for s in self._asked_services() if s.country not in _EEA | {""}}
-        )
-
-    def _partners(self) -> set[str]:
-        own = self._config.controller.name
-        return {s.provider or s.name for s in self._asked_services() if s.provider != own}
-
-    def _phrase(self, category: Category, language: str) -> str:
-        return str(self._words(category, language).get("phrase") or self._title(category, language))
-
-    def _words(self, category: Category, language: str) -> dict[str, str]:
-        if category.title:  # the site's own wording: our phrase might not fit it
-            return {}
-        found: dict[str, str] = load_texts(language)["categories"].get(category.id, {})
-        return found
-
-    def _title(self, category: Category, language: str) -> str:
-        own = localised(category.title, language, self._config.site.languages[0])
-        return own or self._words(category, language).get("title", category.id)
-
-    def _category(self, category: Category, language: str, visitor: Visitor) -> dict[str, Any]:
-        granted = visitor.decision.granted
-        own = localised(category.description, language, self._config.site.languages[0])
-        builtin = load_texts(language)["categories"].get(category.id, {})
-        return {
-            "id": category.id,
-            "title": self._title(category, language),
-            "description": own or builtin.get("description", ""),
-            "always": category.id in self._catalog.always,
-            "granted": category.id in granted,
-            "services": [self._service(s, language, granted) for s in self._catalog.services_of(category.id)],
-        }
-
-    def _service(self, service: Service, language: str, granted: frozenset[str]) -> dict[str, Any]:
-        texts = load_texts(language)
-        return {
-            "id": service.id,
-            "name": service.name,
-            "provider": service.provider,
-            "country": service.country,
-            "policy_url": service.policy_url,
-            "description": localised(service.description, language, self._config.site.languages[0]),
-            "granted": service.id in granted,
-            "cookies": [
-                {"name": c.name, "retention": duration(c.retention, texts), "purpose": c.purpose}
-                for c in service.cookies
-            ],
+    def _page(self, language: str, base: str, page: Page) -> dict[str, Any]:
+        return self._context(language, base) | {
+            "next": page.next,
+            "saved": page.saved,
+            "problem": page.problem,
         }
 
     # -- overrides
@@ -360,7 +355,8 @@ class Banner:
             )
         for language in self._config.site.languages:
             try:
-                markup = self._render_snippets(language, "", Shape.ASK, ()).body
+                markup = self._render_snippets(language, "", Shape.ASK, (), Regime.OPT_IN, (0, None), ()).body
+                self._render_snippets(language, "", Shape.ASK, (), Regime.OPT_OUT, (0, None), ("",))
                 for path in self._overrides.glob("*.html") if self._overrides else ():
                     self._env.get_template(path.name)
             except _BROKEN as error:

@@ -6,11 +6,11 @@ an effect. Who grants nothing gets no identifier; the same state again writes no
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from consent_middleware.policy import Choice, make_choice
+from consent_middleware.policy import Choice, make_choice, opt_out
 from consent_middleware.records.model import AppendRecord, NoticeText, build_record
 
 if TYPE_CHECKING:
@@ -18,15 +18,19 @@ if TYPE_CHECKING:
 
     from consent_middleware.codec import ChoiceCodec
     from consent_middleware.config import ConsentConfig
+    from consent_middleware.policy import Rules
+    from consent_middleware.regions import Regime
     from consent_middleware.visitor import Visitor, Visitors
 
 __all__ = ["Answer", "Choices", "Method", "Outcome"]
 
-_DAY_S = 86_400
-
 
 class Method(StrEnum):
     """How an answer was given (REC-1)."""
+
+    OPT_OUT = "opt_out"
+    GPC = "signal:gpc"
+    DNT = "signal:dnt"
 
     ACCEPT_ALL = "banner.accept_all"
     REJECT_ALL = "banner.reject_all"
@@ -36,11 +40,16 @@ class Method(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a visitor said: the units granted; every other one that is asked about is refused."""
+    """What a visitor said: the units granted; every other one that is asked about is refused.
+
+    Attributes:
+        opts_out: Nothing else was said than no to what sells, shares or targets; the rest stays as it is.
+    """
 
     granted: frozenset[str]
     method: Method
     withdraws: bool = False
+    opts_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +61,14 @@ class Outcome:
         set_cookie: The consent cookie to set, None where nothing changed.
         effects: What must be durable before the answer is acknowledged.
         grants: Something new is allowed: then, without proof, the answer must not take effect.
+        opts_out: What sells, shares or targets is refused from now on where it was allowed before.
     """
 
     visitor: Visitor
     set_cookie: bytes | None
     effects: tuple[AppendRecord, ...]
     grants: bool = False
+    opts_out: bool = False
 
 
 class Choices:
@@ -67,6 +78,7 @@ class Choices:
         config: The declaration.
         codec: Writes the cookie.
         visitors: Knows what a choice leads to.
+        rules: The site's settings.
         notice: Returns the text shown in a language.
         new_id: Returns 16 random characters of base64url.
     """
@@ -76,6 +88,7 @@ class Choices:
         config: ConsentConfig,
         codec: ChoiceCodec,
         visitors: Visitors,
+        rules: Rules,
         *,
         notice: Callable[[str], str],
         new_id: Callable[[], str],
@@ -86,7 +99,7 @@ class Choices:
         self._visitors = visitors
         self._notice = notice
         self._new_id = new_id
-        self._lifetime_s = config.site.consent_days * _DAY_S
+        self._rules = rules
 
     def take(self, visitor: Visitor, answer: Answer, *, language: str, secure: bool, now: float) -> Outcome:
         """Return what an answer leads to.
@@ -99,22 +112,57 @@ class Choices:
             now: Seconds since the epoch.
         """
         before = visitor.choice
-        choice = make_choice(self._catalog, answer.granted, now=now, signals=visitor.signals)
+        choice = (
+            opt_out(self._catalog, before, now=now, signals=visitor.signals)
+            if answer.opts_out
+            else make_choice(self._catalog, answer.granted, now=now, signals=visitor.signals)
+        )
         if before and not before.stale and _same(before, choice):
             return Outcome(visitor, None, ())
         earlier = before.principal if before else None
         principal = earlier or self._new_id() if choice.granted else None
-        choice = Choice(choice.granted, choice.refused, choice.at, choice.signals, principal)
-        record = self._record(choice, answer, earlier=earlier, language=language, now=now)
-        cookie = self._visitors.names.set_cookie(
-            self._codec.encode(choice), secure=secure, max_age_s=self._lifetime_s
-        )
-        after = self._visitors.with_choice(choice, visitor.signals, now)
+        choice = replace(choice, principal=principal)
+        record = self._record(visitor, choice, answer.method, earlier=earlier, language=language, now=now)
+        cookie = self.cookie(choice, visitor.circumstances.regime, secure=secure)
+        circumstances = replace(visitor.circumstances, unreadable=False)
+        after = self._visitors.with_choice(choice, visitor.signals, now, circumstances)
         grants = not after.decision.granted <= visitor.decision.granted
-        return Outcome(after, cookie, (record,), grants)
+        opts_out = self._is_opt_out(visitor, choice)
+        return Outcome(after, cookie, (record,), grants, opts_out)
+
+    def _is_opt_out(self, visitor: Visitor, choice: Choice) -> bool:
+        """Return whether an answer ends selling and sharing where the law lets them begin unasked."""
+        shared = self._catalog.shares & self._catalog.asked
+        before = visitor.choice.refused if visitor.choice else frozenset[str]()
+        return visitor.circumstances.is_open and bool(shared & (choice.refused - before))
+
+    def cookie(self, choice: Choice, regime: Regime, *, secure: bool) -> bytes:
+        """Write the `Set-Cookie` value that stores an answer."""
+        return self._visitors.names.set_cookie(
+            self._codec.encode(choice), secure=secure, max_age_s=self._rules.lifetime_s(regime)
+        )
+
+    def signalled(self, visitor: Visitor, *, language: str, now: float) -> AppendRecord | None:
+        """Return the record of an opt-out that a signal made, None where nothing is left to record.
+
+        It is written when the browser shows the answer for the first time, so that a client that keeps no cookies
+        leaves no records (GPC-6).
+        """
+        choice = visitor.choice
+        if choice is None or not choice.pending:
+            return None
+        method = Method.GPC if choice.signals.gpc else Method.DNT
+        return self._record(visitor, choice, method, earlier=choice.principal, language=language, now=now)
 
     def _record(
-        self, choice: Choice, answer: Answer, *, earlier: str | None, language: str, now: float
+        self,
+        visitor: Visitor,
+        choice: Choice,
+        method: Method,
+        *,
+        earlier: str | None,
+        language: str,
+        now: float,
     ) -> AppendRecord:
         controller = self._config.controller
         notice = NoticeText.of(self._notice(language), language)
@@ -123,8 +171,9 @@ class Choices:
             choice,
             principal=earlier or choice.principal,
             withdrawn=earlier is not None,
-            method=answer.method.value,
-            regime=self._config.regime.value,
+            method=method.value,
+            circumstances=visitor.circumstances,
+            conflict_notice_shown=bool(visitor.signals and choice.granted & self._catalog.shares),
             controller={
                 "name": controller.name,
                 "address": controller.address,
@@ -132,7 +181,7 @@ class Choices:
             },
             notice=notice,
             now=now,
-            valid_until=choice.at + self._lifetime_s,
+            valid_until=choice.at + self._rules.lifetime_s(visitor.circumstances.regime),
             new_id=self._new_id,
         )
         return AppendRecord(record, notice)

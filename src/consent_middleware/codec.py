@@ -7,7 +7,7 @@ Layout, fields parted by dots::
     |    |             |       |          |      +- 16 characters of base64url; empty where nothing was granted
     |    |             |       |          +- seconds since the epoch, hexadecimal; whole hours without a grant
     |    |             |       +- two characters for every refused category or single service (`token`)
-    |    |             +- a digit of flags, then a digit of base 27 for each three units: 1 granted, 2 refused
+    |    |             +- a hexadecimal digit of flags, then a digit of base 27 for each three units: 1 granted, 2 refused
     |    +- eight characters (`Catalog.fingerprint`)
     +- the version of this layout
 
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
 __all__ = ["ChoiceCodec", "state_size", "token"]
 
-_GPC, _DNT = 1, 2
+_GPC, _DNT, _BY_SIGNAL, _PENDING = 1, 2, 4, 8
 _MAX_BYTES = 1024
 _NOTHING, _GRANTED, _REFUSED = range(3)
 _DIGITS = "0123456789abcdefghijklmnopq"
 _A_DIGIT = 3  # units
 _LAYOUT = re.compile(
-    r"v1\.(?P<fingerprint>[\w-]{8})\.(?P<state>[0-3][0-9a-q]*)\.(?P<refusals>(?:[\w-]{2})*)"
+    r"v1\.(?P<fingerprint>[\w-]{8})\.(?P<state>[0-9a-f][0-9a-q]*)\.(?P<refusals>(?:[\w-]{2})*)"
     r"\.(?P<at>[0-9a-f]{1,10})\.(?P<principal>(?:[\w-]{16})?)\Z",
     re.ASCII,
 )
@@ -81,11 +81,20 @@ class ChoiceCodec:
 
     def encode(self, choice: Choice) -> str:
         """Return the cookie's value for a choice made under today's catalogue."""
-        flags = (_GPC if choice.signals.gpc else 0) | (_DNT if choice.signals.dnt else 0)
+        flags = sum(
+            bit
+            for bit, is_on in (
+                (_GPC, choice.signals.gpc),
+                (_DNT, choice.signals.dnt),
+                (_BY_SIGNAL, choice.by_signal),
+                (_PENDING, choice.pending),
+            )
+            if is_on
+        )
         fields = (
             "v1",
             self._catalog.fingerprint,
-            f"{flags}{self._pack(choice)}",
+            f"{flags:x}{self._pack(choice)}",
             "".join(sorted({token(unit) for unit in self._coarse(choice.refused)})),
             format(choice.at, "x"),
             choice.principal or "",
@@ -109,7 +118,7 @@ class ChoiceCodec:
     def _read(self, match: re.Match[str]) -> Choice | None:
         stale = match["fingerprint"] != self._catalog.fingerprint
         said = {} if stale else self._unpack(match["state"])
-        flags = int(match["state"][0])
+        flags = int(match["state"][0], 16)
         return Choice(
             granted=frozenset(unit for unit, answer in said.items() if answer == _GRANTED),
             refused=self._refused(match["refusals"])
@@ -119,6 +128,8 @@ class ChoiceCodec:
             signals=Signals(gpc=bool(flags & _GPC), dnt=bool(flags & _DNT)),
             principal=match["principal"] or None,
             stale=stale,
+            by_signal=bool(flags & _BY_SIGNAL),
+            pending=bool(flags & _PENDING),
         )
 
     def _pack(self, choice: Choice) -> str:

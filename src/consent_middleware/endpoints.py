@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, urlsplit
 
+from consent_middleware.assets import guard_mode
 from consent_middleware.banner import Page
 from consent_middleware.choices import Answer, Choices, Method, Outcome
 from consent_middleware.csp import parse_reports
+from consent_middleware.wellknown import dnt_status, gpc_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["CSP_REPORT", "MAX_BODY", "Endpoints", "OwnRequest", "Reply", "local_path"]
 
 CSP_REPORT = "csp-report"
+GPC_PATH, DNT_PATH = "/.well-known/gpc.json", "/.well-known/dnt/"
 MAX_BODY = 16_384
 _MAX_FIELDS = 1_000
 _MAX_PATH = 2_048
@@ -94,6 +97,7 @@ class Reply:
     Attributes:
         outcome: The choice this reply acknowledges, if any.
         otherwise: What is sent instead where the effects cannot be made durable.
+        is_personal: It was made for one visitor.
     """
 
     status: int
@@ -102,6 +106,11 @@ class Reply:
     effects: tuple[AppendRecord, ...] = ()
     outcome: Outcome | None = None
     otherwise: Reply | None = None
+
+    @property
+    def is_personal(self) -> bool:
+        """Whether it was made for one visitor."""
+        return any(name == b"cache-control" and value.startswith(b"private") for name, value in self.headers)
 
 
 class Endpoints:
@@ -115,7 +124,16 @@ class Endpoints:
         choices: Choices,
         violations: Violations | None,
         reporter: Reporter,
+        *,
+        accounts: bool = False,
+        updated: str = "",
     ) -> None:
+        """Answer for one site.
+
+        Args:
+            accounts: Whether the site tells who is logged in.
+            updated: When what the site does with signals last changed, as ``2026-11-22``.
+        """
         self._config = config
         self._catalog = config.catalog
         self._banner = banner
@@ -124,11 +142,14 @@ class Endpoints:
         self._origins = frozenset(config.site.origins)
         self._routes: Mapping[str, tuple[frozenset[str], Callable[[OwnRequest], Reply]]] = {
             "preferences": (frozenset({"GET", "HEAD"}), self._preferences),
+            "opt-out": (frozenset({"GET", "HEAD"}), self._opt_out),
             "static": (frozenset({"GET", "HEAD"}), self._static),
             "state.json": (frozenset({"GET", "HEAD"}), self._state),
             "choice": (frozenset({"POST"}), self._choice),
             **({CSP_REPORT: (frozenset({"POST"}), self._csp_report)} if violations else {}),
         }
+        self._accounts = accounts
+        self._updated = updated
         self._violations = violations
         self._reporter = reporter
 
@@ -154,17 +175,41 @@ class Endpoints:
         query = _parse_form(request.query) or {}
         back = self._next(request, query.get("next", [""])[0])
         page = Page(next=back)
-        html = self._banner.preferences(request.language, request.base, request.visitor, page)
+        visitor = request.visitor
+        changes = self._banner.changes(request.language, visitor.choice)
+        html = self._banner.preferences(request.language, request.base, visitor, page, changes=changes)
         return Reply(200, [_HTML, *_PERSONAL, *_FRAMING], html)
 
-    def _state(self, request: OwnRequest) -> Reply:
-        return Reply(200, [_JSON, *_PERSONAL, *self._cors(request)], self._state_json(request.visitor))
+    def _opt_out(self, request: OwnRequest) -> Reply:
+        query = _parse_form(request.query) or {}
+        page = Page(next=self._next(request, query.get("next", [""])[0]))
+        html = self._banner.opt_out(
+            request.language, request.base, request.visitor, page, accounts=self._accounts
+        )
+        return Reply(200, [_HTML, *_PERSONAL, *_FRAMING], html)
 
-    def _state_json(self, visitor: Visitor) -> bytes:
+    def well_known(self, path: str, request: OwnRequest) -> Reply | None:
+        """Return the resource of the origin at a path, None where there is none."""
+        if path == GPC_PATH and self._config.signals.gpc:
+            return Reply(200, *gpc_json(self._updated))
+        if path == DNT_PATH and self._config.signals.tk:
+            own = request.base + self._config.site.path
+            status = request.visitor.decision.tracking
+            return Reply(
+                200, *dnt_status(status, policy=self._config.site.policy_url, config=f"{own}/preferences")
+            )
+        return None
+
+    def _state(self, request: OwnRequest) -> Reply:
+        state = self._state_json(request.visitor, request.language)
+        return Reply(200, [_JSON, *_PERSONAL, *self._cors(request)], state)
+
+    def _state_json(self, visitor: Visitor, language: str) -> bytes:
         """Return the decision; nothing in it identifies anybody."""
         decision, catalog = visitor.decision, self._catalog
         state = {
-            "regime": self._config.regime.value,
+            "regime": visitor.circumstances.regime.value,
+            "region": visitor.circumstances.region,
             "answered": decision.answered,
             "prompt": decision.prompt,
             "categories": {id_: id_ in decision.granted for id_ in catalog.categories},
@@ -173,6 +218,8 @@ class Endpoints:
             "reasons": dict(decision.reasons),
             "signals": {"gpc": visitor.signals.gpc, "dnt": visitor.signals.dnt},
             "notices": [notice.value for notice in decision.notices],
+            "status": self._banner.status(language, decision.notices),
+            "mode": guard_mode(visitor.circumstances),
             "fingerprint": catalog.fingerprint,
         }
         return json.dumps(state, ensure_ascii=False).encode()
@@ -221,7 +268,13 @@ class Endpoints:
         if outcome.set_cookie:
             headers.append((b"set-cookie", outcome.set_cookie))
         if request.wants_json:
-            reply = Reply(200, [_JSON, *headers], self._state_json(outcome.visitor), outcome.effects, outcome)
+            reply = Reply(
+                200,
+                [_JSON, *headers],
+                self._state_json(outcome.visitor, request.language),
+                outcome.effects,
+                outcome,
+            )
         else:
             back = self._next(request, form.get("next", [""])[0])
             location = (b"location", quote(back, safe="/%?#:@!$&'()*+,;=[]~-._").encode("ascii"))
@@ -265,6 +318,8 @@ class Endpoints:
                 return Answer(self._catalog.asked, Method.ACCEPT_ALL)
             case "reject_all":
                 return Answer(frozenset(), Method.REJECT_ALL)
+            case "opt_out":
+                return Answer(frozenset(), Method.OPT_OUT, opts_out=True)
             case "withdraw":
                 return Answer(frozenset(), Method.PREFS, withdraws=True)
             case "save":

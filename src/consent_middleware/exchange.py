@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -38,16 +39,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from consent_middleware.caching import Headers
+    from consent_middleware.policy import Circumstances
     from consent_middleware.site import Site
     from consent_middleware.visitor import Seen, Visitor
 
-__all__ = ["Exchange"]
+__all__ = ["WELL_KNOWN", "Exchange"]
 
 _WORKERS = frozenset({b"worker", b"sharedworker", b"serviceworker"})
 _HTML = (b"text/html", b"application/xhtml+xml")
 _NO_GZIP = re.compile(rb"gzip\s*;\s*q\s*=\s*0(?:\.0*)?\s*(?:,|\Z)")
 _NONCE = re.compile(r"[A-Za-z0-9+/_=-]{1,256}\Z")
 _PORT = re.compile(r":\d+\Z")
+WELL_KNOWN = "/.well-known/"
 
 
 class Exchange:
@@ -67,6 +70,7 @@ class Exchange:
         nonce: The nonce of the site's `nonce` hook, or the one found in the app's own policy.
         was_read: The app has read consent, so the response is personal.
         unsuffixed: The app was given back an entity tag of its own.
+        circumstances: What is known of the visitor; None: nothing but the site's regime.
     """
 
     # Class attributes, not slots: most requests only ever set those of `__init__`.
@@ -75,6 +79,7 @@ class Exchange:
     was_read = False
     unsuffixed = False
     staged: Outcome | None = None
+    circumstances: Circumstances | None = None
     _started = False
     _seen: Seen | None = None
 
@@ -110,7 +115,12 @@ class Exchange:
         if seen is None:
             header = self.header
             seen = self._seen = self.site.visitors.see(
-                header(b"cookie"), header(b"sec-gpc"), header(b"dnt"), secure=self.secure, now=self.now
+                header(b"cookie"),
+                header(b"sec-gpc"),
+                header(b"dnt"),
+                secure=self.secure,
+                now=self.now,
+                circumstances=self.circumstances,
             )
         return seen
 
@@ -198,12 +208,29 @@ class Exchange:
             body=body,
         )
 
+    def well_known(self) -> Reply | None:
+        """Return what answers this request if the app does not: it is asked first, and its 404 is replaced."""
+        if self.base or self.method not in {"GET", "HEAD"}:
+            return None
+        return self.site.endpoints.well_known(self.path, self.own_request(b""))
+
     def finish(self, reply: Reply) -> Headers:
         """Return a reply's final headers: its length, and deletions where a choice was refused."""
         headers = list(reply.headers)
         if reply.outcome is not None:
             headers += self.deletions(reply.outcome.visitor, path="/")
+        elif reply.is_personal:
+            headers += self.lasting_cookie()
+        if self.site.tk and reply.is_personal:
+            headers.append((b"tk", self._tk(reply)))
         return [*headers, (b"content-length", str(len(reply.body)).encode("ascii"))]
+
+    def _tk(self, reply: Reply) -> bytes:
+        """Return the tracking status; ``U`` where this very response changes it (DNT-2)."""
+        status = self.visitor.decision.tracking
+        if reply.outcome is None:
+            return status.encode("ascii")
+        return b"U" if reply.outcome.visitor.decision.tracking != status else status.encode("ascii")
 
     # -- the request on its way in
 
@@ -347,6 +374,20 @@ class Exchange:
             return []
         gone = self.deletions(self.staged.visitor, path=self.base + self.path)
         return [(b"set-cookie", self.staged.set_cookie), *gone]
+
+    def lasting_cookie(self) -> Headers:
+        """Return the consent cookie that makes an opt-out last, or says that it is recorded; most need none."""
+        site, visitor = self.site, self.seen.visitor
+        if not (visitor.circumstances.is_open and site.enforce) or self.staged is not None:
+            return []
+        choice = site.visitors.lasting(visitor, self.now)
+        if choice is None:
+            effect = site.choices.signalled(visitor, language=self.visitor_language, now=self.now)
+            if effect is None or visitor.choice is None or not site.background.add(effect):
+                return []
+            choice = replace(visitor.choice, pending=False)
+        cookie = site.choices.cookie(choice, visitor.circumstances.regime, secure=self.secure)
+        return [(b"set-cookie", cookie)]
 
     def deletions(self, visitor: Visitor, *, path: str) -> Headers:
         """Expire what the browser still shows of what the visitor refused."""

@@ -1,12 +1,12 @@
 """What a visitor's signals and stored choice allow: the decision table, as one pure function.
 
-Source: CONFORMANCE "The decision table", GPC-1 to GPC-3, DNT-1, DNT-4, EU-1, EU-6, EU-7, EU-8. Knows no
-header, cookie or clock: `now` is passed in.
+Source: CONFORMANCE "The decision table", GPC-1 to GPC-3, DNT-1, DNT-2, DNT-4, CA-1 to CA-3, CA-7, CA-9, EU-1, EU-6 to
+EU-8. Knows no header, cookie or clock: `now` is passed in.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "OPT_IN",
     "Choice",
+    "Circumstances",
     "Decision",
     "DntScope",
     "Notice",
@@ -26,10 +28,14 @@ __all__ = [
     "WhenOn",
     "decide",
     "denied_by",
+    "lasting_opt_out",
     "make_choice",
+    "opt_out",
 ]
 
-_DAY_S = 86_400
+_HOUR_S, _DAY_S = 3_600, 86_400
+OPT_OUT_DAYS = 400  # what browsers keep a cookie for at most (RFC 6265bis)
+_REFRESH_DAYS = 30
 
 
 class Notice(StrEnum):
@@ -37,6 +43,36 @@ class Notice(StrEnum):
 
     SIGNAL_HONORED = "signal-honored"
     ALLOWED_DESPITE_SIGNAL = "allowed-despite-signal"
+    CONFLICT = "conflict"  # the same, said to a known user under a regime that lets it stand for these only
+    OPTED_OUT = "opted-out"
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What the table depends on beside signals and choice.
+
+    Attributes:
+        regime: The law that applies.
+        region: Where the visitor is, as ISO 3166 says it; empty where unknown.
+        known: The visitor is logged in: an explicit answer given in spite of a signal may stand (CA-2).
+        minor: The visitor is known to be under 16: nothing is sold or shared without a yes (CA-9).
+        unreadable: A consent cookie is there that cannot be read: nothing is sold or shared, since what it said
+            may have been no.
+    """
+
+    regime: Regime = Regime.OPT_IN
+    region: str = ""
+    known: bool = False
+    minor: bool = False
+    unreadable: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether silence allows."""
+        return self.regime is not Regime.OPT_IN
+
+
+OPT_IN = Circumstances()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +86,8 @@ class Choice:
         signals: The signals that were on when it was made.
         principal: A random pseudonym; None where nothing was granted.
         stale: Made under another fingerprint; its grants have fallen, its refusals stand.
+        by_signal: A signal said no, not the visitor's own hand.
+        pending: Nothing is recorded of it yet.
     """
 
     granted: frozenset[str]
@@ -58,6 +96,8 @@ class Choice:
     signals: Signals = NO_SIGNALS
     principal: str | None = None
     stale: bool = False
+    by_signal: bool = False
+    pending: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +114,24 @@ class Rules:
         """Return the signals this site acts on."""
         return Signals(signals.gpc and self.honour_gpc, signals.dnt and self.honour_dnt)
 
+    def lifetime_s(self, regime: Regime) -> int:
+        """Return the seconds that an answer is kept: an opt-out's end must never turn sale back on (EU-7, CA-7)."""
+        return (self.consent_days if regime is Regime.OPT_IN else OPT_OUT_DAYS) * _DAY_S
+
     def expires(self, choice: Choice) -> int:
         """Return when a choice must be asked for again, in seconds since the epoch (EU-7)."""
         return choice.at + self.consent_days * _DAY_S
+
+    def living(self, choice: Choice | None, regime: Regime, now: float) -> tuple[Choice | None, bool]:
+        """Return what of a choice still counts, and whether something of it has lapsed.
+
+        Grants end with `consent_days`; where silence allows, refusals stand for 400 days.
+        """
+        if choice is None or now < self.expires(choice):
+            return choice, False
+        if regime is not Regime.OPT_IN and now < choice.at + self.lifetime_s(regime):
+            return replace(choice, granted=frozenset()), True
+        return None, True
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +145,8 @@ class Decision:
         prompt: Whether the banner asks.
         answered: Whether the visitor has answered about everything that is asked.
         notices: What the page says about signals.
+        tracking: Where the visitor stands, in the words of DNT's ``Tk`` header (DNT-2): ``C`` something is allowed
+            by consent, ``T`` something sells, shares or targets without, ``N`` nothing does.
     """
 
     granted: frozenset[str]
@@ -98,6 +155,7 @@ class Decision:
     prompt: bool
     answered: bool
     notices: tuple[Notice, ...] = ()
+    tracking: str = "N"
 
 
 def denied_by(catalog: Catalog, rules: Rules, signals: Signals) -> frozenset[str]:
@@ -116,18 +174,32 @@ def make_choice(catalog: Catalog, granted: frozenset[str], *, now: float, signal
     """
     asked = catalog.asked
     given = granted & asked
-    at = int(now) if given else int(now) // 3600 * 3600
+    at = int(now) if given else _hour(now)
     return Choice(granted=given, refused=asked - given, at=at, signals=signals)
 
 
+def opt_out(catalog: Catalog, before: Choice | None, *, now: float, signals: Signals) -> Choice:
+    """Return the answer that says no to what sells, shares or targets, and to nothing else (CA-1, CA-6)."""
+    shared = catalog.shares & catalog.asked
+    granted = before.granted - shared if before else frozenset[str]()
+    refused = before.refused | shared if before else shared
+    at = before.at if before and granted else _hour(now)
+    return Choice(granted, refused, at, signals)
+
+
 def decide(
-    catalog: Catalog, regime: Regime, signals: Signals, choice: Choice | None, now: float, rules: Rules
+    catalog: Catalog,
+    circumstances: Circumstances,
+    signals: Signals,
+    choice: Choice | None,
+    now: float,
+    rules: Rules,
 ) -> Decision:
     """Apply the decision table.
 
     Args:
         catalog: What the site declares.
-        regime: The law that applies; only opt-in in this version.
+        circumstances: The regime, and who it is.
         signals: What the request carried.
         choice: The stored answer, or None where there is none or it cannot be read.
         now: Seconds since the epoch.
@@ -135,54 +207,131 @@ def decide(
 
     Returns:
         A total decision: every unit is either granted or not, with its reason.
-
-    Raises:
-        ValueError: The regime is not opt-in.
     """
-    if regime is not Regime.OPT_IN:
-        raise ValueError(
-            f"the regime {regime} is not decided by this version; the configuration refuses it too"
-        )
-    stored = choice if choice is not None and now < rules.expires(choice) else None
-    honoured = rules.honoured(signals)
-    asked_now = honoured.since(stored.signals) if stored else honoured
-    denied = denied_by(catalog, rules, asked_now)
+    stored, lapsed = rules.living(choice, circumstances.regime, now)
+    case = _Case(catalog, circumstances, rules, rules.honoured(signals), stored, lapsed)
     reasons: dict[str, str] = {}
     granted = set(catalog.always)
     for unit in (*catalog.categories, *catalog.services):
-        allowed, reasons[unit] = _opt_in(catalog, unit, stored, denied)
+        allowed, reasons[unit] = case.judge(unit)
         if allowed:
             granted.add(unit)
     _close_categories(catalog, granted, reasons)
-    answered = stored is not None and catalog.asked <= (stored.granted | stored.refused)
-    quiet = bool(honoured) and rules.when_on is WhenOn.QUIET
+    said = stored.granted | stored.refused if stored else frozenset[str]()
+    answered = stored is not None and catalog.prompted <= said
     return Decision(
         granted=frozenset(granted),
-        withdrawn=_withdrawn(stored, denied) - granted,
+        withdrawn=case.withdrawn - granted,
         reasons=reasons,
-        prompt=bool(catalog.asked) and not answered and not quiet,
+        prompt=case.prompts(said),
         answered=answered,
-        notices=_notices(catalog, rules, honoured, frozenset(granted)),
+        notices=case.notices(frozenset(granted)),
+        tracking=case.tracking(frozenset(granted)),
     )
 
 
-def _opt_in(catalog: Catalog, unit: str, stored: Choice | None, denied: frozenset[str]) -> tuple[bool, str]:
-    """Return whether one unit is allowed under opt-in, and why."""
-    if unit in catalog.always:
-        return True, "allowed: essential or exempt"
-    if unit in denied:
-        return False, "denied: the visitor's browser sends an opt-out signal"
-    if stored and unit in stored.granted and not stored.stale:
-        return True, "allowed: the visitor agreed"
-    if stored and unit in stored.refused:
-        return False, "denied: the visitor refused"
-    service = catalog.services.get(unit)
-    category = catalog.categories[service.category if service else unit]
-    if category.basis is Basis.EXEMPT_WITH_OBJECTION:
-        return True, "allowed: exempt, and the visitor did not object"
-    if stored and stored.stale:
-        return False, "denied: the processing changed since the visitor's answer"
-    return False, "denied: the visitor has not been asked or has not answered"
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One visitor's row of the table.
+
+    Attributes:
+        honoured: The signals that are on and count.
+        stored: What still counts of the stored answer.
+        lapsed: Something of it does not any more.
+    """
+
+    catalog: Catalog
+    circumstances: Circumstances
+    rules: Rules
+    honoured: Signals
+    stored: Choice | None
+    lapsed: bool
+
+    @property
+    def signalled(self) -> frozenset[str]:
+        """What the signals deny where nothing was said."""
+        return denied_by(self.catalog, self.rules, self.honoured)
+
+    @property
+    def overruled(self) -> frozenset[str]:
+        """What they deny even where the visitor said yes, since the yes is older than the signal.
+
+        Where silence allows, an anonymous yes never outweighs GPC: the strict reading of CA-2.
+        """
+        if self.stored is None:
+            return self.signalled
+        strict = self.circumstances.is_open and not self.circumstances.known
+        earlier = Signals(self.stored.signals.gpc and not strict, self.stored.signals.dnt)
+        return denied_by(self.catalog, self.rules, self.honoured.since(earlier))
+
+    def judge(self, unit: str) -> tuple[bool, str]:
+        """Return whether a unit is allowed, and why."""
+        catalog, stored = self.catalog, self.stored
+        if unit in catalog.always:
+            return True, "allowed: essential or exempt"
+        agreed = stored is not None and unit in stored.granted and not stored.stale
+        if unit in (self.overruled if agreed else self.signalled):
+            return False, "denied: the visitor's browser sends an opt-out signal"
+        if agreed:
+            return True, "allowed: the visitor agreed"
+        if stored and unit in stored.refused:
+            if stored.by_signal:
+                return False, "denied: the visitor's browser sent an opt-out signal before"
+            return False, "denied: the visitor refused"
+        return self._silence(unit)
+
+    def _silence(self, unit: str) -> tuple[bool, str]:
+        """Return whether a unit is allowed that nobody said anything about, and why."""
+        service = self.catalog.services.get(unit)
+        category = self.catalog.categories[service.category if service else unit]
+        if self.circumstances.is_open:
+            if unit not in self.catalog.asked:
+                return False, "denied: the site declares nothing of this category"
+            if unit in self.catalog.shares:
+                if self.circumstances.unreadable or self.lapsed:
+                    return False, "denied: the visitor's answer cannot be read any more"
+                if self.circumstances.minor:
+                    return False, "denied: the visitor is under 16 and has not opted in"
+            return True, f"allowed: the visitor did not object (regime {self.circumstances.regime})"
+        if category.basis is Basis.EXEMPT_WITH_OBJECTION:
+            return True, "allowed: exempt, and the visitor did not object"
+        if self.stored and self.stored.stale:
+            return False, "denied: the processing changed since the visitor's answer"
+        return False, "denied: the visitor has not been asked or has not answered"
+
+    def prompts(self, said: frozenset[str]) -> bool:
+        """Return whether the banner asks."""
+        catalog = self.catalog
+        if self.honoured and self.rules.when_on is WhenOn.QUIET:
+            return False
+        if not self.circumstances.is_open:
+            return not catalog.prompted <= said
+        lost = self.lapsed or self.circumstances.unreadable  # then a refusal is written
+        return self.circumstances.minor and not lost and not (catalog.shares & catalog.asked) <= said
+
+    @property
+    def withdrawn(self) -> frozenset[str]:
+        """What may have left something behind that must go; what is allowed all the same is for the caller to keep."""
+        stored = self.stored
+        if self.circumstances.is_open:  # what was allowed by silence leaves traces too
+            return self.signalled | (stored.refused if stored else frozenset())
+        return stored.refused | (stored.granted & self.overruled) if stored else frozenset()
+
+    def notices(self, granted: frozenset[str]) -> tuple[Notice, ...]:
+        """Return what the page says about signals and opt-outs."""
+        if self.honoured:
+            if not self.signalled & granted - self.catalog.always:
+                return (Notice.SIGNAL_HONORED,)
+            return (Notice.CONFLICT if self.circumstances.is_open else Notice.ALLOWED_DESPITE_SIGNAL,)
+        shared = self.catalog.shares & self.catalog.asked
+        if self.circumstances.is_open and self.stored and shared and shared <= self.stored.refused:
+            return (Notice.OPTED_OUT,)
+        return ()
+
+    def tracking(self, granted: frozenset[str]) -> str:
+        """Return where the visitor stands, as ``Tk`` says it."""
+        agreed = self.stored.granted if self.stored and not self.stored.stale else frozenset()
+        return "C" if agreed & granted else "T" if self.catalog.shares & granted else "N"
 
 
 def _close_categories(catalog: Catalog, granted: set[str], reasons: dict[str, str]) -> None:
@@ -193,16 +342,48 @@ def _close_categories(catalog: Catalog, granted: set[str], reasons: dict[str, st
             reasons[service.category] = f"denied: not all of its services are allowed ({service.id} is not)"
 
 
-def _withdrawn(stored: Choice | None, denied: frozenset[str]) -> frozenset[str]:
-    if stored is None:
-        return frozenset()
-    return stored.refused | (stored.granted & denied)
+def lasting_opt_out(
+    catalog: Catalog,
+    circumstances: Circumstances,
+    signals: Signals,
+    choice: Choice | None,
+    now: float,
+    rules: Rules,
+) -> Choice | None:
+    """Return the answer to store so that an opt-out outlives its cause, None where what is stored will do.
+
+    Where silence allows, a signal, a lapsed answer and an unreadable one each become a refusal that stands by itself
+    (CA-3), and a refusal is written anew before the browser forgets it (EU-7). Under opt-in nothing is written:
+    silence denies.
+    """
+    if not circumstances.is_open:
+        return None
+    stored, lapsed = rules.living(choice, circumstances.regime, now)
+    case = _Case(catalog, circumstances, rules, rules.honoured(signals), stored, lapsed)
+    granted = stored.granted - case.overruled if stored else frozenset[str]()
+    refused = stored.refused if stored else frozenset[str]()
+    denied = (case.signalled & catalog.asked) - granted - refused
+    if lapsed or circumstances.unreadable:
+        denied |= (catalog.shares & catalog.asked) - granted - refused
+    if denied:
+        return Choice(
+            granted=granted,
+            refused=refused | denied,
+            at=stored.at if stored and granted else _hour(now),
+            signals=_either(stored.signals if stored else NO_SIGNALS, case.honoured),
+            principal=stored.principal if stored else None,
+            by_signal=not refused,
+            pending=True,
+        )
+    if stored and refused and not granted and now >= stored.at + _REFRESH_DAYS * _DAY_S:
+        return replace(stored, at=_hour(now))
+    return None
 
 
-def _notices(
-    catalog: Catalog, rules: Rules, honoured: Signals, granted: frozenset[str]
-) -> tuple[Notice, ...]:
-    if not honoured:
-        return ()
-    overruled = denied_by(catalog, rules, honoured) & granted & frozenset(catalog.units)
-    return (Notice.ALLOWED_DESPITE_SIGNAL,) if overruled else (Notice.SIGNAL_HONORED,)
+def _either(one: Signals, other: Signals) -> Signals:
+    return Signals(one.gpc or other.gpc, one.dnt or other.dnt)
+
+
+def _hour(now: float) -> int:
+    """Return the hour: all that is kept of who grants nothing."""
+    return int(now) // _HOUR_S * _HOUR_S

@@ -10,6 +10,7 @@ import hashlib
 import re
 from typing import TYPE_CHECKING
 
+from consent_middleware.assets import guard_mode
 from consent_middleware.banner import Shape
 from consent_middleware.html import Rewriter
 from consent_middleware.links import passing_links
@@ -66,9 +67,20 @@ class Rendering:
         exchange, language = self._exchange, self.language(page_language)
         banner = exchange.site.banner
         if self.is_shared:
-            return banner.snippets(language, exchange.base, self.shape)
-        notices = exchange.visitor.decision.notices
-        return banner.snippets(language, exchange.base, self.shape, notices, exchange.nonce)
+            site = exchange.site
+            usual = site.whereabouts.usual
+            shared = "1" if site.looks or usual.is_open else ""
+            return banner.snippets(language, exchange.base, self.shape, circumstances=usual, shared=shared)
+        visitor = exchange.visitor
+        return banner.snippets(
+            language,
+            exchange.base,
+            self.shape,
+            visitor.decision.notices,
+            exchange.nonce,
+            circumstances=visitor.circumstances,
+            changes=banner.changes(language, visitor.choice),
+        )
 
     def language(self, page_language: str) -> str:
         """Return the site's language that goes with a page's own, empty if it names none."""
@@ -88,8 +100,10 @@ class Rendering:
         exchange = self._exchange
         parts = [exchange.site.banner.build]
         if not self.is_shared:
-            decision = exchange.visitor.decision
+            visitor = exchange.visitor
+            decision, stale = visitor.decision, visitor.choice is not None and visitor.choice.stale
             parts += [self.shape, *sorted(decision.granted), *decision.notices, exchange.visitor_language]
+            parts += [visitor.circumstances.regime, str(guard_mode(visitor.circumstances)), str(stale)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12].encode("ascii")
 
     # -- what waits on it

@@ -207,7 +207,7 @@ class Response:
         if not self._personal:
             return [*self._pending, *policy] if policy else self._pending
         headers = [(name.lower(), value) for name, value in self._pending]
-        return make_private(headers, self._exchange.site.vary) + policy
+        return make_private(headers, self._exchange.site.vary) + self._tk + policy
 
     def _drop_links(self, holding: Holding, content_type: bytes) -> None:
         """Keep the page's own headers from having the browser ask those who wait."""
@@ -219,6 +219,12 @@ class Response:
                 content_type,
                 self._exchange.site.vary,
             )
+
+    @property
+    def _tk(self) -> Headers:
+        """The tracking status, where the site switched it on (DNT-2)."""
+        exchange = self._exchange
+        return [(b"tk", exchange.visitor.decision.tracking.encode("ascii"))] if exchange.site.tk else []
 
     def _add_policy(self) -> None:
         """Put a policy of our own beside the app's, and look at whether the app's lets our files in."""
@@ -317,15 +323,18 @@ class Response:
             headers = self._tagged(headers, drop=bool(exchange.nonce) or not self._gets_markup)
         if length is not None:
             headers.append((b"content-length", str(length).encode("ascii")))
-        if not self._rendering.is_shared and exchange.header(b"cookie") is not None:
-            headers += self._expired()
+        if not self._rendering.is_shared:
+            lasting = exchange.lasting_cookie()
+            headers += lasting + self._tk
+            if exchange.header(b"cookie") is not None:
+                headers += self._expired(is_replaced=bool(lasting))
         return headers
 
-    def _expired(self) -> Headers:
+    def _expired(self, *, is_replaced: bool) -> Headers:
         """Return the deletions of what the visitor refused, and of a consent cookie that is not believed."""
         exchange = self._exchange
         found = exchange.deletions(exchange.visitor, path=exchange.base + exchange.path)
-        if exchange.seen.unreadable and exchange.staged is None:
+        if exchange.seen.unreadable and exchange.staged is None and not is_replaced:
             # The page cannot check signatures: what the server does not believe must be gone before it looks.
             names = exchange.site.visitors.names
             found.append((b"set-cookie", names.deletion(secure=exchange.secure)))

@@ -23,14 +23,16 @@ from consent_middleware.endpoints import CSP_REPORT, Endpoints
 from consent_middleware.errors import StoreError
 from consent_middleware.holding import Holdings
 from consent_middleware.policy import Rules
-from consent_middleware.records import Journal, NullStore, SqlStore, resolve_url
+from consent_middleware.records import Background, Journal, NullStore, Outbox, SqlStore, resolve_url
+from consent_middleware.regions import region_rules
 from consent_middleware.reporting import Reporter, logger
 from consent_middleware.visitor import Visitors
+from consent_middleware.whereabouts import HOOKS, Whereabouts
 
 if TYPE_CHECKING:
     from consent_middleware.choices import Outcome
     from consent_middleware.config.model import SiteSection
-    from consent_middleware.records import ConsentRecord
+    from consent_middleware.records import AppendRecord, ConsentRecord
     from consent_middleware.request import ConsentRequest
 
 __all__ = ["ConfigSource", "Hooks", "Site"]
@@ -46,14 +48,27 @@ class Hooks:
     """The site's own functions; under ASGI each may be awaitable.
 
     Attributes:
+        region: Where the visitor is: ``"DE"``, ``"US-CA"``, None where unknown.
+        age_class: ``"under_13"``, ``"13_15"``, ``"adult"`` or ``"unknown"``.
+        subject: The account the visitor is logged in to, None where anonymous.
         skip: True leaves the banner out; the filter stays.
         nonce: The CSP nonce of this request, where it cannot be read from the app's own header.
         on_change: Called with each record once it is durable.
+        on_opt_out: Called with the record of each opt-out at least once; `record_id` tells a repeated call.
     """
 
+    region: Callable[[ConsentRequest], Any] | None = None
+    age_class: Callable[[ConsentRequest], Any] | None = None
+    subject: Callable[[ConsentRequest], Any] | None = None
     skip: Callable[[ConsentRequest], Any] | None = None
     nonce: Callable[[ConsentRequest], Any] | None = None
     on_change: Callable[[ConsentRecord], Any] | None = None
+    on_opt_out: Callable[[ConsentRecord], Any] | None = None
+
+    @property
+    def about_visitor(self) -> tuple[tuple[str, Callable[[ConsentRequest], Any]], ...]:
+        """The hooks that say something of the visitor, by name."""
+        return tuple((name, hook) for name in HOOKS if (hook := getattr(self, name)) is not None)
 
 
 class Site:
@@ -85,6 +100,10 @@ class Site:
         self.catalog = self.config.catalog
         rules = _rules(self.config)
         codec = ChoiceCodec(self.catalog, keys, site.id)
+        self.reporter = Reporter(
+            report_only=site.mode != "enforce", use=self.config.use, essential=self.config.cookies.essential
+        )
+        self.whereabouts = Whereabouts(self.config, self.reporter)
         self.visitors = Visitors(self.config, rules, codec)
         self.enforce = site.mode == "enforce"
         self.policies = Policies(self.config, self.catalog, f"{site.path}/{CSP_REPORT}")
@@ -98,6 +117,7 @@ class Site:
             reload=site.reload_on_change or self.policies.enforces,
             consent_mode=self.config.consent_mode.model_dump(),
             gpp=self.config.signals.gpp,
+            circumstances=self.whereabouts.usual,
         )
         self.banner = Banner(self.config, self.assets)
         self.holdings = Holdings(self.catalog)
@@ -105,19 +125,27 @@ class Site:
             self.config,
             codec,
             self.visitors,
+            rules,
             notice=self.banner.notice,
             new_id=lambda: secrets.token_urlsafe(12),
         )
-        self.reporter = Reporter(
-            report_only=not self.enforce, use=self.config.use, essential=self.config.cookies.essential
-        )
         violations = Violations(self.config, self.catalog) if self.config.csp.mode != "off" else None
         self.endpoints = Endpoints(
-            self.config, self.banner, self.assets, self.choices, violations, self.reporter
+            self.config,
+            self.banner,
+            self.assets,
+            self.choices,
+            violations,
+            self.reporter,
+            accounts=self.hooks.subject is not None,
+            updated=site.updated or region_rules().version,
         )
         self._missing = lru_cache(maxsize=64)(missing_sources)
         self._set_looked_up(site)
         self.store = self._open_store()
+        self.background = Background(self._record)
+        folder = self.config.folder / self.config.records.journal / "opt-outs"
+        self.outbox = Outbox(folder) if self.hooks.on_opt_out else None
         self._warn(keys)
 
     def _set_looked_up(self, site: SiteSection) -> None:
@@ -126,6 +154,9 @@ class Site:
         self.languages = tuple(site.languages)
         self.rendering = site.rendering
         self.transcode = site.transcode
+        self.tk = self.config.signals.tk
+        self.about_visitor = self.hooks.about_visitor
+        self.looks = bool(self.about_visitor) or self.whereabouts.looks
         self.vary = (
             b"Sec-GPC",
             b"DNT",
@@ -158,6 +189,12 @@ class Site:
             )
             self.reporter.once(logging.WARNING, ("app-csp", source), words)
 
+    def _record(self, effect: AppendRecord) -> None:
+        """Make what a signal changed durable; nobody waits for it."""
+        self.store.append([effect])
+        if self.outbox is not None:
+            self.outbox.put(effect.record)
+
     def commit(self, outcome: Outcome) -> tuple[ConsentRecord, ...] | None:
         """Make a choice durable, in the store or else in the journal. Blocks until it is.
 
@@ -169,8 +206,15 @@ class Site:
             self.store.append(outcome.effects)
         except StoreError as error:
             logger.error("consent_middleware: a choice could not be recorded: %s", error)
-            return None if outcome.grants else ()
-        return tuple(effect.record for effect in outcome.effects)
+            if outcome.grants:
+                return None
+            durable: tuple[ConsentRecord, ...] = ()
+        else:
+            durable = tuple(effect.record for effect in outcome.effects)
+        if outcome.opts_out and self.outbox is not None:
+            for effect in outcome.effects:
+                self.outbox.put(effect.record)
+        return durable
 
     def _open_store(self) -> NullStore | SqlStore | Journal:
         records = self.config.records
@@ -188,6 +232,15 @@ class Site:
             _warning('[cookies] unknown = "allow": cookies that nobody declares are set without consent.')
         if self.config.records.url == "none":
             _warning('[records] url = "none": no proof of consent is kept (GDPR article 7(1) asks for it).')
+        if self.config.site.regime in {"opt-out", "by-region"} and self.hooks.on_opt_out is None:
+            _warning(
+                "there is no on_opt_out hook: who else must hear of an opt-out is not told (California, 7026(f))."
+            )
+        if self.config.by_region and self.hooks.region is None and not self.whereabouts.looks:
+            _warning(
+                '[site] regime = "by-region", but nothing tells the region: everybody counts as opt-in. Give the region '
+                "hook, [site] region_headers or [site] geo_database."
+            )
         if not self.enforce:
             _warning('[site] mode = "report": no cookie and no tag is held back.')
         if self.policies.size_warning:

@@ -7,13 +7,13 @@ value, so that a visitor's second request costs a look-up. Opens nothing; `now` 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from consent_middleware.cookies import deletion
 from consent_middleware.filters import CookieFilter
-from consent_middleware.policy import Choice, Decision, Rules, decide
+from consent_middleware.policy import Choice, Circumstances, Decision, Rules, decide, lasting_opt_out
 from consent_middleware.signals import NO_SIGNALS, Signals, read_signals
 
 if TYPE_CHECKING:
@@ -66,6 +66,7 @@ class Visitor:
     """One visitor's state, shared by every request that carries the same cookie and signals.
 
     Attributes:
+        circumstances: The regime, and who it is.
         signals: What the request carried.
         choice: The stored answer, None where there is none.
         decision: What follows.
@@ -73,6 +74,7 @@ class Visitor:
         expires: When the choice ends, in seconds since the epoch; 0 without one.
     """
 
+    circumstances: Circumstances
     signals: Signals
     choice: Choice | None
     decision: Decision
@@ -108,7 +110,7 @@ class Visitors:
 
     def __init__(self, config: ConsentConfig, rules: Rules, codec: ChoiceCodec) -> None:
         self.names = CookieNames(f"-{config.site.id}" if config.site.id else "", config.site.cookie_domain)
-        self._regime = config.regime
+        self._usual = Circumstances(config.regime)
         self._catalog = config.catalog
         self._rules = rules
         self._codec = codec
@@ -122,10 +124,17 @@ class Visitors:
             for secure in (False, True)
         }
         self._look = lru_cache(maxsize=4096)(self._seen)
-        self._nobody = self._seen(None, False, False, False)  # noqa: FBT003 - as `_seen`
+        self._nobody = self._seen(None, False, False, False, self._usual)  # noqa: FBT003 - as `_seen`
 
     def see(
-        self, cookie: bytes | None, gpc: bytes | None, dnt: bytes | None, *, secure: bool, now: float
+        self,
+        cookie: bytes | None,
+        gpc: bytes | None,
+        dnt: bytes | None,
+        *,
+        secure: bool,
+        now: float,
+        circumstances: Circumstances | None = None,
     ) -> Seen:
         """Return what a request's cookies and signals say.
 
@@ -135,20 +144,25 @@ class Visitors:
             dnt: The ``DNT`` header.
             secure: Whether the browser sees HTTPS; decides the consent cookie's name.
             now: Seconds since the epoch.
+            circumstances: What is known of the visitor beside; None: nothing but the site's regime.
         """
-        if cookie is None and gpc is None and dnt is None:
-            return self._nobody
+        if circumstances is None:
+            if cookie is None and gpc is None and dnt is None:
+                return self._nobody
+            circumstances = self._usual
         # A header that is far too long is read, but not remembered.
         look = self._look if cookie is None or len(cookie) <= _MEMORABLE else self._seen
         signals = NO_SIGNALS
         if gpc is not None or dnt is not None:
             signals = read_signals((gpc or b"",), dnt)
-        seen = look(cookie, signals.gpc, signals.dnt, secure)
+        seen = look(cookie, signals.gpc, signals.dnt, secure, circumstances)
         if seen.visitor.choice is not None and now >= seen.visitor.expires:
             # Of duplicates another one may still be in force.
             choices = self._choices(self._own[secure].findall(cookie or b""))
-            living = [choice for choice in choices if now < self._rules.expires(choice)]
-            visitor = self.with_choice(_strictest(living), seen.visitor.signals, now)
+            living = [c for c in choices if self._rules.living(c, circumstances.regime, now)[0] is not None]
+            if circumstances.is_open and not living:  # what it said may have been no
+                living = choices
+            visitor = self.with_choice(_strictest(living), seen.visitor.signals, now, circumstances)
             return self._as_seen(visitor, cookie or b"", unreadable=False)
         return seen
 
@@ -156,11 +170,26 @@ class Visitors:
         """Return one ``Cookie`` header as the app may see it; the very same object if nothing is hidden."""
         return visitor.cookies.request(cookie) if self._enforce else visitor.cookies.without_own(cookie)
 
-    def _seen(self, cookie: bytes | None, gpc: bool, dnt: bool, secure: bool) -> Seen:  # noqa: FBT001 - a cache key
+    def lasting(self, visitor: Visitor, now: float) -> Choice | None:
+        """Return the answer to store so that the visitor's opt-out lasts, None where none is needed."""
+        return lasting_opt_out(
+            self._catalog, visitor.circumstances, visitor.signals, visitor.choice, now, self._rules
+        )
+
+    def _seen(
+        self,
+        cookie: bytes | None,
+        gpc: bool,  # noqa: FBT001 - a cache key, like the next
+        dnt: bool,  # noqa: FBT001
+        secure: bool,  # noqa: FBT001
+        circumstances: Circumstances,
+    ) -> Seen:
         raw = self._own[secure].findall(cookie) if cookie else []
         choice = _strictest(self._choices(raw))
         # The clock is kept out of what is remembered: `see` looks at the expiry.
-        visitor = self.with_choice(choice, Signals(gpc, dnt), choice.at if choice else 0)
+        if raw and choice is None and circumstances.is_open:
+            circumstances = replace(circumstances, unreadable=True)
+        visitor = self.with_choice(choice, Signals(gpc, dnt), choice.at if choice else 0, circumstances)
         unreadable = choice is None and any(value.startswith(b"v1.") for value in raw)
         return self._as_seen(visitor, cookie or b"", unreadable=unreadable)
 
@@ -172,10 +201,14 @@ class Visitors:
         hides = visitor.cookies.request(cookie) is not cookie
         return Seen(visitor, visible, hides=hides, unreadable=unreadable)
 
-    def with_choice(self, choice: Choice | None, signals: Signals, now: float) -> Visitor:
+    def with_choice(
+        self, choice: Choice | None, signals: Signals, now: float, circumstances: Circumstances | None = None
+    ) -> Visitor:
         """Return the state that a choice leads to."""
-        decision = decide(self._catalog, self._regime, signals, choice, now, self._rules)
+        circumstances = circumstances or self._usual
+        decision = decide(self._catalog, circumstances, signals, choice, now, self._rules)
         return Visitor(
+            circumstances=circumstances,
             signals=signals,
             choice=choice,
             decision=decision,

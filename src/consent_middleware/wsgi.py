@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from consent_middleware.endpoints import MAX_BODY
 from consent_middleware.errors import ConfigError, Fault
-from consent_middleware.exchange import Exchange
+from consent_middleware.exchange import WELL_KNOWN, Exchange
 from consent_middleware.reporting import logger
 from consent_middleware.response import Response
 from consent_middleware.site import ConfigSource, Hooks, Site
@@ -21,6 +22,7 @@ from consent_middleware.site import ConfigSource, Hooks, Site
 if TYPE_CHECKING:
     from consent_middleware.caching import Headers
     from consent_middleware.choices import Outcome
+    from consent_middleware.endpoints import Reply
     from consent_middleware.request import ConsentRequest
 
 __all__ = ["ConsentMiddleware"]
@@ -45,9 +47,13 @@ class ConsentMiddleware:
         app: The app to wrap, e.g. ``app.wsgi_app``.
         config: A path, a dict, a `ConsentConfig`; None: ``CONSENT_CONFIG``, else ``consent.toml``.
         secret_key: One key or several (the last signs, all verify); None: ``CONSENT_SECRET_KEY``.
+        region: Given a `ConsentRequest`, where the visitor is: ``"DE"``, ``"US-CA"``, None where unknown.
+        age_class: Likewise: ``"under_13"``, ``"13_15"``, ``"adult"`` or ``"unknown"``.
+        subject: Likewise: the account the visitor is logged in to, None where anonymous.
         skip: Given a `ConsentRequest`, True leaves the banner out; the filter stays.
         nonce: Given a `ConsentRequest`, the CSP nonce of its response.
         on_change: Called with each `ConsentRecord` once it is durable.
+        on_opt_out: Called with the record of each opt-out at least once.
 
     Raises:
         ConfigError: The configuration cannot be used, the app is wrapped twice, or a hook is a coroutine function.
@@ -59,9 +65,13 @@ class ConsentMiddleware:
         config: ConfigSource = None,
         secret_key: str | Iterable[str] | None = None,
         *,
+        region: Callable[[ConsentRequest], Any] | None = None,
+        age_class: Callable[[ConsentRequest], Any] | None = None,
+        subject: Callable[[ConsentRequest], Any] | None = None,
         skip: Callable[[ConsentRequest], Any] | None = None,
         nonce: Callable[[ConsentRequest], Any] | None = None,
         on_change: Callable[[Any], Any] | None = None,
+        on_opt_out: Callable[[Any], Any] | None = None,
     ) -> None:
         if isinstance(app, ConsentMiddleware):
             hint = "Add the middleware once, or wrap the app once, not both."
@@ -69,15 +79,16 @@ class ConsentMiddleware:
         if not callable(app) or any(map(inspect.iscoroutinefunction, (app, getattr(app, "__call__", None)))):  # noqa: B004 - not whether, but what it is
             hint = "Use consent_middleware.asgi for FastAPI, Starlette and the like."
             raise ConfigError("ConsentMiddleware", [Fault("app", "is no WSGI app.", hint)])
+        hooks = Hooks(region, age_class, subject, skip, nonce, on_change, on_opt_out)
         faults = [
-            Fault(name, "is a coroutine function, which WSGI cannot await.", "Give a plain function.")
-            for name, hook in (("skip", skip), ("nonce", nonce), ("on_change", on_change))
-            if inspect.iscoroutinefunction(hook)
+            Fault(field.name, "is a coroutine function, which WSGI cannot await.", "Give a plain function.")
+            for field in fields(hooks)
+            if inspect.iscoroutinefunction(getattr(hooks, field.name))
         ]
         if faults:
             raise ConfigError("ConsentMiddleware", faults)
         self.app = app
-        self.site = Site(config, secret_key, hooks=Hooks(skip, nonce, on_change))
+        self.site = Site(config, secret_key, hooks=hooks)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Serve one request."""
@@ -98,8 +109,23 @@ class ConsentMiddleware:
             _Header(environ).get,
             site.clock(),
         )
+        if site.looks:
+            _look(environ, exchange)
+        if site.outbox is not None and site.outbox.is_due:
+            _deliver(site)
         if path.startswith(site.prefix):
             return self._answer(exchange, environ, start_response)
+        reply = exchange.well_known() if path.startswith(WELL_KNOWN) else None
+        if reply is not None:
+            fallback = _Fallback(exchange, reply, start_response)
+            return fallback.body(self._pass_on(exchange, environ, fallback.start_response))
+        return self._pass_on(exchange, environ, start_response)
+
+    def _pass_on(
+        self, exchange: Exchange, environ: Environ, start_response: StartResponse
+    ) -> Iterable[bytes]:
+        """Let the app answer."""
+        site = self.site
         if site.hooks.skip is not None:
             exchange.skip = bool(site.hooks.skip(_hook_request(environ, exchange)))
         environ = _inner_environ(environ, exchange)
@@ -121,6 +147,8 @@ class ConsentMiddleware:
         if reply.outcome is not None and not _commit(site, reply.outcome):
             reply = reply.otherwise or reply
         start_response(_status_line(reply.status), _strings(exchange.finish(reply)))
+        if site.outbox is not None and site.outbox.is_due:
+            _deliver(site)
         return [] if method == "HEAD" else [reply.body]
 
 
@@ -287,6 +315,45 @@ class _Body:
             close()
 
 
+class _Fallback:
+    """What stands behind an app that is asked first: its 404 gives way to our reply."""
+
+    __slots__ = ("_exchange", "_is_replaced", "_iterable", "_reply", "_server")
+
+    def __init__(self, exchange: Exchange, reply: Reply, server: StartResponse) -> None:
+        self._exchange = exchange
+        self._reply = reply
+        self._server = server
+        self._is_replaced = False
+        self._iterable: Iterable[bytes] = ()
+
+    def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Write:
+        """Take the app's status and headers, or ours in their place."""
+        self._is_replaced = status.startswith("404")
+        if self._is_replaced:
+            status, headers = _status_line(self._reply.status), _strings(self._exchange.finish(self._reply))
+        write = self._server(status, headers, *_maybe(exc_info))
+        return (lambda _: None) if self._is_replaced else write
+
+    def body(self, iterable: Iterable[bytes]) -> Iterable[bytes]:
+        """Return the body for the server."""
+        self._iterable = iterable
+        return self
+
+    def __iter__(self) -> Iterator[bytes]:
+        for chunk in self._iterable:
+            if not self._is_replaced:
+                yield chunk
+        if self._is_replaced and self._exchange.method != "HEAD":
+            yield self._reply.body
+
+    def close(self) -> None:
+        """Close the app's own iterable."""
+        close = getattr(self._iterable, "close", None)
+        if close is not None:
+            close()
+
+
 def _inner_environ(environ: Environ, exchange: Exchange) -> Environ:
     """Return the environ the app sees: the very same one unless a header in it must differ."""
     given = [
@@ -317,6 +384,35 @@ def _read_body(environ: Environ) -> bytes:
         return b""
     data: bytes = environ["wsgi.input"].read(wanted)
     return data if len(data) >= least else b""  # half a form might grant more than the whole would
+
+
+def _look(environ: Environ, exchange: Exchange) -> None:
+    """Ask the site's hooks who this is, and where; one that fails knows nothing."""
+    site = exchange.site
+    said: dict[str, object] = {}
+    if site.about_visitor:
+        request = _hook_request(environ, exchange)
+        for name, hook in site.about_visitor:
+            try:
+                said[name] = hook(request)
+            except Exception:  # noqa: BLE001 - what the site's own code does not know is unknown
+                logger.exception("consent_middleware: the %s hook failed; it counts as unknown", name)
+    client = environ.get("REMOTE_ADDR") or None
+    exchange.circumstances = site.whereabouts.circumstances(said, exchange.header, client)
+
+
+def _deliver(site: Site) -> None:
+    """Tell the site of the opt-outs that it has not been told of yet."""
+    outbox, hook = site.outbox, site.hooks.on_opt_out
+    if outbox is None or hook is None:
+        return
+    for record in outbox.waiting():
+        try:
+            hook(record)
+        except Exception:  # noqa: BLE001 - it is told again
+            logger.exception("consent_middleware: the on_opt_out hook failed; it is called again later")
+        else:
+            outbox.done(record)
 
 
 def _commit(site: Site, outcome: Outcome) -> bool:

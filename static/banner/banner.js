@@ -453,10 +453,23 @@
 
   // The back/forward cache; other tabs.
   const again = () => { if (refresh()) tell("change"); };
+  /** A page that is the same for everyone does not know its visitor; the server does, and keeps a signal's opt-out. */
+  async function ask() {
+    const tag = $("script[data-shared]");
+    if (!tag || !(tag.dataset.shared || navigator.globalPrivacyControl || navigator.doNotTrack === "1")) return;
+    try {
+      const { mode, status } = await (await fetch(`${base}state.json`, { headers: { Accept: "application/json" } })).json();
+      tag.dataset.mode = mode;
+      again();
+      const place = $("#consent-link [role=status]");
+      if (place && status) place.textContent = status;
+    } catch {}
+  }
   addEventListener("resize", measure);
   addEventListener("pageshow", (event) => { if (event.persisted) again(); });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) again(); });
 
   scan();
   tell("ready");
+  ask();
 })();

@@ -2,7 +2,8 @@
 // here: what can wait until the page stands is banner.js's.
 (() => {
   /**
-   * @typedef {[id: string, token: string, bits: number, category?: string]} Unit bits: 1, 2 a signal that denies it, 4 asked, 8 always on
+   * @typedef {[id: string, token: string, bits: number, category?: string]} Unit bits: 1, 2 a signal that denies it, 4 asked, 8 always on,
+   *   16, 32, 64 on unless said no to, in a mode of that bit
    * @typedef {{names: Record<string, string>, fp: string, units: Unit[], size: number, life: number, quiet: number, reload?: boolean, unknown?: string[],
    *   rules?: [string, string][], modes?: any}} Site rules: units that let through, and the regular expression of what; the first that matches counts
    * @typedef {{said: string, flags: number, count: number, at: number}} Choice said: a digit a unit, 1 granted, 2 refused
@@ -12,12 +13,13 @@
   // Not just `consent`: an element with that id would answer too.
   if (page.consent?.[KEY]) return;
   // A document may have no address of its own; its guard has.
-  const { src, nonce } = /** @type {any} */ (document.currentScript);
+  // Its mode: what is on unless said no to, and which signals an answer outweighs. A page for everyone learns it later.
+  const { src, nonce, dataset } = /** @type {any} */ (document.currentScript);
   const home = new URL(src);
 
   const SITE = /** @type {Site} */ (/** @type {any} */ ("__SITE__"));
   const { units } = SITE;
-  const signals = () => +(/** @type {any} */ (navigator).globalPrivacyControl === true) | 2 * +(navigator.doNotTrack === "1");
+  const signals = () => (navigator.globalPrivacyControl === true) | (2 * (navigator.doNotTrack === "1"));
 
   /** Malformed or expired is no choice, never an error. @param {string} cookie @returns {Choice[]} */
   const parse = (cookie) => {
@@ -27,8 +29,8 @@
     if (version !== SITE.names[home.protocol] || part.length !== 7 || !(Date.now() / 1000 < at + SITE.life)) return [];
     // Changed processing voids grants, never refusals.
     const said = units.map(([id, , , category], i) => (print === SITE.fp && state.length === SITE.size ? parseInt(state[1 + i / 3 | 0], 36) / 3 ** (i % 3) % 3 | 0
-      : 2 * +units.some(([other, token]) => [id, category].includes(other) && refusals.match(/../g)?.includes(token)))).join("");
-    return [{ said, flags: +state[0], count: said.split(1).length, at }];
+      : 2 * units.some(([other, token]) => [id, category].includes(other) && refusals.match(/../g)?.includes(token)))).join("");
+    return [{ said, flags: parseInt(state[0], 36), count: said.split(1).length, at }];
   };
 
   /** @type {Choice} */
@@ -42,8 +44,8 @@
 
   /** @param {string} id @returns {boolean} */
   const accepted = (id) => {
-    const parts = units.flatMap(([unit, , bits, category], i) => ([unit, category].includes(id)
-      ? !!(bits & 8) || (choice.said[i] === "1" && !(bits & signals() & ~choice.flags)) : []));
+    const parts = units.flatMap(([unit, , bits, category], i, _, said = choice.said[i]) => ([unit, category].includes(id)
+      ? bits & 8 || ((said > 0 ? said < 2 : bits & dataset.mode & 112) && !(bits & signals() & ~(said * choice.flags & dataset.mode))) : []));
     return !id || (above ? above(id) : !!parts[0] && parts.every(Boolean));
   };
 
@@ -75,29 +77,29 @@
 
   // Elements
 
-  const URLS = /^((link|script|image|img|use|feimage) (xlink:)?href|\S+ (src|srcset|data|poster|background|imagesrcset))$/i;
+  const URLS = /^((link|script|image|use|feimage) (xlink:)?href|\S+ (src|srcset|data|poster|background|imagesrcset))$/i;
   /** @type {Set<any>} Held where no look at the document finds them: not in it yet, or in a shadow root. */
   const loose = new Set();
 
-  /** Keeps a URL for later, or clears the marks of one that was kept. @param {any} el @param {string} name @param {any} value */
+  /** Keeps a URL for later, or forgets one that was kept. @param {any} el @param {string} name @param {any} value */
   const keep = (el, name, value) => {
-    const { dataset, localName, rel } = el;
-    if (!dataset || el[KEY] || !URLS.test(`${localName} ${name}`) || (rel && !/style|pre[flrc]|icon|dns|mod|mani/.test(rel))) return;
+    const { dataset: data, localName, rel } = el;
+    if (!data || el[KEY] || !URLS.test(`${localName} ${name}`) || (rel && !/style|pre[flrc]|icon|dns|mod|mani/.test(rel))) return;
     name = name.toLowerCase();
     const found = /set$/.test(name) ? String(value).split(/[\s,]+/).map(waits).find(Boolean) : waits(value);
     const script = localName === "script";
     if (found) {
       el.removeAttribute(name);
-      dataset[name] = value;
-      dataset.service = found.join(" ");
+      data[name] = value;
+      data.service = found.join(" ");
       if (script && el.type !== "text/plain") {
-        dataset.type = el.type;
+        data.type = el.type;
         el.type = "text/plain";
       }
       if (el.getRootNode() !== document && loose.size < 200) loose.add(el);
-    } else if (name in dataset) {
-      if (script) el.type = dataset.type || "";
-      for (const mark of [name, "service", "category", "type"]) delete dataset[mark];
+    } else if (name in data) {
+      if (script) el.type = data.type || "";
+      delete data[name];
     }
     return found;
   };
@@ -136,7 +138,7 @@
       choice = document.cookie.split("; ").flatMap(parse).sort((a, b) => a.count - b.count || b.at - a.at)[0] || choice;
     } catch {}
     document.documentElement.dataset.consentState = page.top !== page ? "framed"
-      : told || answered() || SITE.quiet & signals() ? "decided" : "ask";
+      : told || answered() || SITE.quiet & signals() || dataset.mode & 16 ? "decided" : "ask";
   };
 
   // Interception. What no script can stop (import(), CSS url() and @import, FontFace, what workers load) is left to the page's policy.

@@ -37,6 +37,7 @@ def tell(unit: str) -> Any:
 # -- personal pages
 
 
+@pytest.mark.conformance("GPC-5")
 @pytest.mark.parametrize(
     ("control", "expected"),
     [
@@ -59,6 +60,7 @@ def test_a_personal_page_is_private_and_never_looser(
     assert serve((200, headers, [PAGE])).visit().get("cache-control") == expected
 
 
+@pytest.mark.conformance("GPC-5")
 @pytest.mark.parametrize(
     ("vary", "expected"),
     [
@@ -74,12 +76,14 @@ def test_vary_is_merged(serve: Serve, vary: str | None, expected: str) -> None:
     assert serve((200, headers, [PAGE])).visit().get("vary") == expected
 
 
+@pytest.mark.conformance("GPC-5")
 def test_several_languages_vary_by_language(serve: Serve) -> None:
     """Only a site in several languages depends on Accept-Language."""
     app = serve((200, [HTML], [PAGE]), {"site": {"languages": ["en", "de"]}})
     assert app.visit().get("vary") == f"{VARY}, Accept-Language"
 
 
+@pytest.mark.conformance("GPC-5")
 def test_a_response_that_reads_consent_is_personal(serve: Serve) -> None:
     """JSON that depends on consent must not be cached for others."""
     app = serve(
@@ -89,6 +93,7 @@ def test_a_response_that_reads_consent_is_personal(serve: Serve) -> None:
     assert (response.get("cache-control"), response.get("vary")) == ("private", VARY)
 
 
+@pytest.mark.conformance("GPC-5")
 def test_a_response_that_does_not_read_consent_is_left_alone(serve: Serve) -> None:
     """JSON that does not ask keeps its headers, whoever the visitor is."""
     app = serve((200, [("Content-Type", "application/json"), PUBLIC], [b"{}"]))

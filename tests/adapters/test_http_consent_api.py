@@ -46,6 +46,7 @@ def consent_of(app: Client, **headers: str) -> Any:
 OK = (200, [TEXT], [b"ok"])
 
 
+@pytest.mark.conformance("GCM-4")
 @pytest.mark.parametrize(
     ("granted", "unit", "allowed"),
     [
@@ -182,6 +183,7 @@ def test_update_below_a_redirect(serve: Serve) -> None:
 # -- records
 
 
+@pytest.mark.conformance("REC-1", "REC-2")
 def test_a_grant_is_recorded_under_a_new_id(serve_loops: Serve) -> None:
     """One row, with the identifier of the cookie, the moment, the notice and every purpose."""
     app = serve_loops(OK)
@@ -196,6 +198,7 @@ def test_a_grant_is_recorded_under_a_new_id(serve_loops: Serve) -> None:
     assert {purpose["state"] for purpose in record["purposes"]} == {"given"}
 
 
+@pytest.mark.conformance("REC-1")
 def test_a_refusal_is_recorded_without_id_and_to_the_hour(serve: Serve) -> None:
     """Who grants nothing gets no identifier, in the cookie or the record."""
     app = serve(OK)
@@ -205,6 +208,7 @@ def test_a_refusal_is_recorded_without_id_and_to_the_hour(serve: Serve) -> None:
     assert cookie.split(".")[5] == ""
 
 
+@pytest.mark.conformance("REC-1")
 def test_a_withdrawal_is_recorded_under_its_id_which_then_goes(serve: Serve) -> None:
     """The proof is complete, and the browser is nobody again."""
     app = serve(OK)
@@ -225,6 +229,7 @@ def test_a_changed_grant_keeps_its_id(serve: Serve) -> None:
     assert len(ids) == 1
 
 
+@pytest.mark.conformance("GPC-6")
 @pytest.mark.parametrize("action", ["accept_all", "reject_all"])
 def test_the_same_answer_again_writes_no_record_and_sets_no_cookie(serve: Serve, action: str) -> None:
     """A double click, or the back button: one row."""
@@ -234,6 +239,7 @@ def test_the_same_answer_again_writes_no_record_and_sets_no_cookie(serve: Serve,
     assert (again.status, again.all("set-cookie"), len(app.records())) == (303, [], 1)
 
 
+@pytest.mark.conformance("GPC-6", "ROW-7")
 def test_a_signal_writes_no_record(serve: Serve) -> None:
     """GPC-6: under opt-in a signal writes nothing, however many requests carry it."""
     app = serve((200, [HTML], [PAGE]))
@@ -261,6 +267,7 @@ def test_a_failing_hook_does_not_undo_the_choice(serve: Serve, log: pytest.LogCa
     assert "on_change hook failed" in log.text
 
 
+@pytest.mark.conformance("EU-5")
 def test_the_notice_is_kept_once(serve: Serve) -> None:
     """What was shown is stored by its hash, however often it is answered."""
     app = serve(OK)

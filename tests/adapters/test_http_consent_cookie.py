@@ -46,6 +46,7 @@ FORGERIES: list[tuple[str, Callable[[str], str]]] = [
 ]
 
 
+@pytest.mark.conformance("COOKIE-6")
 @pytest.mark.parametrize(("_name", "forge"), FORGERIES, ids=[name for name, _ in FORGERIES])
 def test_a_cookie_that_cannot_be_trusted_means_unanswered(
     serve: Serve, _name: str, forge: Callable[[str], str]
@@ -62,6 +63,7 @@ def test_a_valid_cookie_is_believed(serve: Serve) -> None:
     assert app.get(headers={"cookie": app.granting("all")}).body == b"True True"
 
 
+@pytest.mark.conformance("EU-7")
 @pytest.mark.parametrize(
     ("age_days", "body"), [(179, b"True True"), (180, b"False False"), (4000, b"False False")]
 )
@@ -74,6 +76,7 @@ def test_a_cookie_replayed_after_its_expiry_means_unanswered(
     assert app.get(headers={"cookie": old}).body == body
 
 
+@pytest.mark.conformance("EU-7")
 def test_an_expiry_is_noticed_for_a_cookie_that_is_remembered(serve: Serve) -> None:
     """The look-up by raw value does not outlive the choice."""
     app = serve(answered)
@@ -116,6 +119,7 @@ def test_of_duplicates_the_strictest_valid_one_counts(serve: Serve, order: slice
     assert app.get(headers={"cookie": "; ".join(cookies[order])}).body == b"True False"
 
 
+@pytest.mark.conformance("COOKIE-6", "EU-7")
 @pytest.mark.parametrize(
     ("changes", "scheme", "attributes"),
     [

@@ -71,6 +71,7 @@ def test_our_own_pages_speak_the_visitors_language(serve: Serve) -> None:
     assert '<html lang="de"' in app.visit("/_consent/preferences", {"accept-language": "de"}).text
 
 
+@pytest.mark.conformance("REC-1")
 def test_the_record_names_the_language_that_was_shown(serve: Serve) -> None:
     """What was agreed to was read in one language (REC-1)."""
     app = serve((200, [HTML], [PAGE]), {"site": {"languages": ["en", "de"]}})

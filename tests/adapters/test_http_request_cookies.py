@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 OK = (200, [("Content-Type", "text/plain")], [b"ok"])
 
 
+@pytest.mark.conformance("EU-1")
 @pytest.mark.parametrize(
     ("sent", "seen"),
     [
@@ -46,6 +47,7 @@ def test_granted_cookies_reach_the_app(serve: Serve) -> None:
     assert app.seen[0].get("cookie") == "_ga=1"
 
 
+@pytest.mark.conformance("COOKIE-4")
 def test_several_cookie_headers_are_each_filtered(serve: Serve) -> None:
     """HTTP/2 may split the cookies: each header is filtered, and one that empties goes."""
     app = serve(OK)

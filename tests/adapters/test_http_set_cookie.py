@@ -17,6 +17,7 @@ GA = "_ga=GA1.1.123; Path=/; Max-Age=63072000"
 SESSION = "session=abc; HttpOnly; Path=/"
 
 
+@pytest.mark.conformance("EU-1")
 @pytest.mark.parametrize(
     ("method", "status", "headers", "body"),
     [
@@ -43,6 +44,7 @@ def test_a_tracking_cookie_is_held_on_every_kind_of_response(
     assert response.set_names == ["session"]
 
 
+@pytest.mark.conformance("COOKIE-4")
 @pytest.mark.parametrize(
     "cookie",
     [
@@ -62,6 +64,7 @@ def test_essential_cookies_and_deletions_pass_as_they_are(serve: Serve, cookie: 
     assert response.all("set-cookie") == [cookie]
 
 
+@pytest.mark.conformance("EU-1")
 @pytest.mark.parametrize(
     "cookie",
     [
@@ -107,6 +110,7 @@ def test_the_unknown_passes_where_the_site_allows_it(serve: Serve) -> None:
     assert app.get().set_names == ["whatever"]
 
 
+@pytest.mark.conformance("COOKIE-4")
 def test_set_cookie_headers_are_never_joined(serve: Serve) -> None:
     """Each cookie that passes keeps a header of its own, in order (COOKIE-4)."""
     cookies = ["session=1; Path=/", "csrftoken=2; Expires=Wed, 21 Oct 2037 07:28:00 GMT", "basket=3"]
@@ -114,6 +118,7 @@ def test_set_cookie_headers_are_never_joined(serve: Serve) -> None:
     assert app.get().all("set-cookie") == cookies
 
 
+@pytest.mark.conformance("GPC-5")
 def test_a_stylesheet_keeps_every_header_and_byte(serve: Serve) -> None:
     """A response that nothing is done to comes out as it went in, for a decided visitor too."""
     headers = [
@@ -227,6 +232,7 @@ def test_a_signal_denies_what_was_granted_before_it(serve: Serve) -> None:
     assert not app.get(headers={"cookie": app.granting("all"), "sec-gpc": "1"}).all("set-cookie")
 
 
+@pytest.mark.conformance("GPC-3")
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"])
 def test_a_signal_holds_for_every_method_and_reaches_the_app(serve: Serve, method: str) -> None:
     """GPC-3: whatever the method, the signal counts, and the app gets the header as it came."""
@@ -235,6 +241,7 @@ def test_a_signal_holds_for_every_method_and_reaches_the_app(serve: Serve, metho
     assert (response.all("set-cookie"), app.seen[0].get("sec-gpc")) == ([], "1")
 
 
+@pytest.mark.conformance("GPC-1", "GPC-2")
 @pytest.mark.parametrize(
     ("value", "on"),
     [("1", True), ("0,1", True), ("0", False), ("true", False), ("01", False), ("1;x", False)],
@@ -245,6 +252,7 @@ def test_gpc_is_on_only_for_exactly_one(serve: Serve, value: str, *, on: bool) -
     assert app.get(headers={"sec-gpc": value}).body == (b"on" if on else b"off")
 
 
+@pytest.mark.conformance("GPC-2")
 def test_gpc_sent_in_several_fields_is_on_if_one_says_so(serve: Serve) -> None:
     """GPC-2: of several fields, one ``1`` is enough."""
     app = serve(lambda seen: (200, [TEXT], [b"on" if seen.consent.signals.gpc else b"off"]))

@@ -52,6 +52,7 @@ def warnings(log: pytest.LogCaptureFixture, text: str) -> list[str]:
 # -- who gets what
 
 
+@pytest.mark.conformance("EU-1", "GCM-2")
 def test_an_unanswered_visitor_gets_inert_tags(serve: Serve) -> None:
     """Nothing loads before an answer."""
     assert is_held(site(serve).visit()) == (True, True)

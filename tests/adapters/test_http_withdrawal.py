@@ -35,6 +35,7 @@ def test_a_signal_expires_what_was_granted_before_it(serve: Serve) -> None:
     assert deletions(response, "_fbp")
 
 
+@pytest.mark.conformance("COOKIE-2")
 def test_a_refused_cookie_is_expired_in_every_variant(serve: Serve) -> None:
     """COOKIE-2: host-only first, then every parent domain, at the root and along the path."""
     app = serve(PAGE)
@@ -48,6 +49,7 @@ def test_a_refused_cookie_is_expired_in_every_variant(serve: Serve) -> None:
     assert found == expected
 
 
+@pytest.mark.conformance("COOKIE-2")
 @pytest.mark.parametrize("host", ["localhost:8000", "127.0.0.1:8000", "[::1]:8000"])
 def test_an_address_and_a_single_label_have_no_parent_domain(serve: Serve, host: str) -> None:
     """On localhost or an address only the host-only variant is expired."""
@@ -65,6 +67,7 @@ def test_wildcards_are_expired_under_the_names_the_browser_shows(serve: Serve) -
     assert set(response.set_names) == {"_ga_ABC", "_ga_XYZ"}
 
 
+@pytest.mark.conformance("COOKIE-3")
 def test_a_host_prefixed_cookie_is_expired_by_its_own_rules(serve: Serve) -> None:
     """COOKIE-3: `__Host-` with Secure, at the root, never with a domain; partitioned too."""
     app = serve(PAGE)
@@ -75,6 +78,7 @@ def test_a_host_prefixed_cookie_is_expired_by_its_own_rules(serve: Serve) -> Non
     ]
 
 
+@pytest.mark.conformance("COOKIE-3")
 def test_declared_paths_and_partitions_are_expired(serve: Serve) -> None:
     """A cookie declared at a path, or partitioned, is expired there whatever page shows it."""
     app = serve(PAGE)
@@ -113,6 +117,7 @@ def test_deletions_keep_to_3_kilobytes_and_go_on_with_the_next_document(serve: S
     assert 1 < rounds < 30
 
 
+@pytest.mark.conformance("GPC-5")
 def test_deletions_make_the_page_private(serve: Serve) -> None:
     """A page that deletes cookies belongs to one visitor."""
     app = serve(PAGE)
@@ -133,6 +138,7 @@ def test_a_refusal_deletes_in_its_own_answer(serve: Serve) -> None:
     assert not deletions(response, "session")
 
 
+@pytest.mark.conformance("ENF-2")
 def test_a_withdrawal_deletes_in_its_own_answer(serve: Serve) -> None:
     """Withdraw: what an earlier grant set goes at once."""
     app = serve(PAGE)
@@ -140,6 +146,7 @@ def test_a_withdrawal_deletes_in_its_own_answer(serve: Serve) -> None:
     assert {"_ga", "_fbp", "hs_1"} <= set(response.set_names)
 
 
+@pytest.mark.conformance("ENF-2")
 def test_an_update_by_the_app_deletes_in_its_own_answer(serve: Serve) -> None:
     """`consent.update()` that takes something back expires its cookies on the same response."""
 

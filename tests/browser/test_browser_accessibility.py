@@ -42,6 +42,7 @@ def overflow(visit: Visit) -> int:
     return width
 
 
+@pytest.mark.conformance("A11Y-4")
 def test_the_banner(seen: Visit) -> None:
     """A page that asks has no violation, and needs no sideways scrolling."""
     seen.go("/")
@@ -49,6 +50,7 @@ def test_the_banner(seen: Visit) -> None:
     assert overflow(seen) <= 0
 
 
+@pytest.mark.conformance("A11Y-4")
 def test_the_dialog(seen: Visit) -> None:
     """The open dialog has no violation, with its details folded out."""
     seen.go("/")
@@ -58,6 +60,7 @@ def test_the_dialog(seen: Visit) -> None:
     assert violations(seen) == []
 
 
+@pytest.mark.conformance("A11Y-4")
 def test_the_preferences_page(seen: Visit) -> None:
     """The preferences page has no violation, and needs no sideways scrolling."""
     seen.go("/_consent/preferences")

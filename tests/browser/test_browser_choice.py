@@ -14,6 +14,7 @@ pytestmark = pytest.mark.browser
 PAGES = ("/", "/product/cup", "/video", "/basket", "/login", "/about", "/privacy", "/kiln", "/seen")
 
 
+@pytest.mark.conformance("EU-1")
 def test_nothing_is_set_before_a_choice(visit: Visit) -> None:
     """No page and no redirect leaves a cookie or anything in storage before the visitor has chosen."""
     for path in (*PAGES, "/newsletter"):
@@ -22,6 +23,7 @@ def test_nothing_is_set_before_a_choice(visit: Visit) -> None:
     assert visit.storage() == []
 
 
+@pytest.mark.conformance("EU-1")
 def test_no_marked_up_tag_loads_before_a_choice(visit: Visit) -> None:
     """No page asks the third party for anything before the visitor has chosen."""
     requested: list[str] = []
@@ -46,6 +48,7 @@ def test_essential_cookies_work_before_a_choice(visit: Visit) -> None:
     assert visit.cookies() == {"session", "basket", "__stripe_mid"}
 
 
+@pytest.mark.conformance("EU-2", "CA-8")
 def test_the_banner_offers_both_answers_alike(visit: Visit) -> None:
     """Reject all and Accept all are the same size and stand on one line."""
     visit.go("/")

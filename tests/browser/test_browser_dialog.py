@@ -16,6 +16,7 @@ pytestmark = [
 ]
 
 
+@pytest.mark.conformance("EU-3")
 def test_escape_on_the_banner_grants_nothing(visit: Visit) -> None:
     """Escape on a page that asks changes nothing: it still asks."""
     visit.go("/")
@@ -24,6 +25,7 @@ def test_escape_on_the_banner_grants_nothing(visit: Visit) -> None:
     assert visit.cookies() == set()
 
 
+@pytest.mark.conformance("EU-3", "A11Y-2")
 def test_escape_in_the_dialog_grants_nothing(visit: Visit) -> None:
     """Escape closes the dialog, forgets what was ticked, and the banner still asks."""
     visit.go("/")
@@ -37,6 +39,7 @@ def test_escape_in_the_dialog_grants_nothing(visit: Visit) -> None:
     assert visit.tracked() == []
 
 
+@pytest.mark.conformance("EU-3", "CA-8")
 def test_close_grants_nothing(visit: Visit) -> None:
     """The dialog's Close is no answer either."""
     visit.go("/")
@@ -47,6 +50,7 @@ def test_close_grants_nothing(visit: Visit) -> None:
     assert visit.cookies() == set()
 
 
+@pytest.mark.conformance("EU-3")
 def test_going_on_grants_nothing(visit: Visit) -> None:
     """Scrolling and following links is no consent: the next page asks again."""
     visit.go("/")
@@ -57,6 +61,7 @@ def test_going_on_grants_nothing(visit: Visit) -> None:
     assert visit.cookies() == set()
 
 
+@pytest.mark.conformance("EU-2")
 def test_nothing_is_ticked_in_advance(visit: Visit) -> None:
     """A new visitor finds every box empty."""
     visit.go("/")
@@ -66,6 +71,7 @@ def test_nothing_is_ticked_in_advance(visit: Visit) -> None:
     assert [box.is_checked() for box in boxes.all()] == [False] * boxes.count()
 
 
+@pytest.mark.conformance("A11Y-2")
 def test_the_dialog_gives_the_focus_back(visit: Visit) -> None:
     """Once closed, the dialog returns the focus to what opened it."""
     visit.go("/")
@@ -75,6 +81,7 @@ def test_the_dialog_gives_the_focus_back(visit: Visit) -> None:
     expect(visit.page.get_by_role("button", name="Choose", exact=True)).to_be_focused()
 
 
+@pytest.mark.conformance("A11Y-3")
 def test_the_banner_can_be_answered_by_keyboard(visit: Visit) -> None:
     """The banner's buttons are the first stops of the Tab key, and Enter answers."""
     visit.go("/")

@@ -177,13 +177,15 @@ class World:
     ports: dict[str, int] = field(default_factory=dict)
 
     def port(self, server: str) -> int:
-        """Return the port of a server: ``none`` is the site alone, ``asgi`` all layers, else the layers' letters."""
+        """Return the port of a server: ``none`` is the site alone, ``asgi`` and ``opt-out`` all layers, else the layers' letters."""
         if server not in self.ports:
-            declared = config("enforce" if "C" in server or server == "asgi" else "off")
+            declared = config("enforce" if "C" in server or server in {"asgi", "opt-out"} else "off")
+            if server == "opt-out":
+                declared["site"]["regime"] = "opt-out"
             serving = serve(
                 self.site,
                 None if server == "none" else declared,
-                tags="T" in server or server == "asgi",
+                tags="T" in server or server in {"asgi", "opt-out"},
                 server="asgi" if server == "asgi" else "wsgi",
             )
             self.ports[server] = self.stack.enter_context(serving)
@@ -263,6 +265,7 @@ def test_without_the_middleware_every_way_works(control: set[str]) -> None:
     assert len(SEEN) >= 200
 
 
+@pytest.mark.conformance("EU-1")
 def test_nothing_works_before_a_choice(alone: Alone) -> None:
     """With all layers on, a first visit reaches no tracker and leaves nothing in the browser, scripts on or off."""
     assert_none(alone["TGC"])
@@ -328,6 +331,7 @@ def test_nothing_works_after_a_refusal(world: World) -> None:
     visit.close()
 
 
+@pytest.mark.conformance("ENF-2")
 def test_nothing_works_after_withdrawal(world: World, granted: tuple[Any, Any, Any]) -> None:
     """After everything was taken back in the preferences, the next page is as it was before consent."""
     visit = world.visit("TGC")
@@ -349,6 +353,59 @@ def test_a_signal_overrides_an_older_grant(world: World, granted: tuple[Any, Any
     asked = world.site.hits.ids()
     visit.close()
     assert_none({id_ for id_ in asked if hosts[id_] not in {HOUSE, ""}})
+    assert asked
+
+
+def shared(world: World) -> set[str]:
+    """Return which ways reached somebody who sells or shares."""
+    hosts = {way.id: way.host for way in WAYS}
+    return {id_ for id_ in world.site.hits.ids() if hosts[id_] not in {HOUSE, ""}}
+
+
+@pytest.mark.conformance("ENF-7")
+def test_under_opt_out_everything_works_until_somebody_objects(
+    world: World, granted: tuple[Any, set[str], Any]
+) -> None:
+    """The control: where silence allows, every way works that works after consent, without a question."""
+    visit = world.visit("opt-out")
+    visit.go()
+    reached = visit.reached()
+    asks = visit.page.locator("#consent-banner").count()
+    visit.close()
+    assert_none(granted[1] - reached)
+    assert not asks
+
+
+@pytest.mark.conformance("ENF-7", "ENF-10")
+def test_nothing_is_shared_after_an_opt_out(world: World) -> None:
+    """One link, one button: from then on no way works to anybody who sells or shares, and the rest still does."""
+    visit = world.visit("opt-out")
+    visit.go("/empty.html")
+    visit.page.get_by_role("link", name="Do Not Sell or Share My Personal Information").click()
+    with visit.page.expect_response("**/_consent/choice"):
+        visit.page.get_by_role("button", name="Do Not Sell or Share", exact=False).click()
+    visit.page.wait_for_url("**/empty.html")
+    visit.go()
+    found, asked = shared(world), world.site.hits.ids()
+    visit.close()
+    assert_none(found)
+    assert asked
+
+
+@pytest.mark.conformance("ENF-7", "CA-1", "CA-3")
+def test_nothing_is_shared_with_a_signal_nor_after_it(world: World) -> None:
+    """With Global Privacy Control on the first page already shares nothing; without it the next one does not either."""
+    visit = world.visit("opt-out", extra_http_headers={"Sec-GPC": "1"})
+    visit.context.add_init_script(GPC)
+    visit.go()
+    assert_none(shared(world))
+    state = visit.context.storage_state()
+    visit.close()
+    later = world.visit("opt-out", storage_state=state)
+    later.go()
+    found, asked = shared(world), world.site.hits.ids()
+    later.close()
+    assert_none(found)
     assert asked
 
 

@@ -22,6 +22,7 @@ def signalling(make_visit: MakeVisit) -> Visit:
     return visit
 
 
+@pytest.mark.conformance("GPC-7", "ROW-2")
 @pytest.mark.parametrize("path", ["/", "/about", "/error"])
 def test_the_signal_is_answer_enough(signalling: Visit, path: str) -> None:
     """With the signal on there is no banner, on personal and on shared pages."""
@@ -45,6 +46,7 @@ def test_the_signal_denies_marketing_in_words(signalling: Visit) -> None:
     assert "opt-out signal" in row.inner_text()
 
 
+@pytest.mark.conformance("ROW-2")
 def test_the_signal_is_shown_as_honoured(signalling: Visit) -> None:
     """The page says that the signal is honoured."""
     signalling.go("/")

@@ -51,6 +51,7 @@ def test_withdrawal_removes_what_was_set(visit: Visit) -> None:
     assert visit.cookies() == {"consent"}
 
 
+@pytest.mark.conformance("ENF-2")
 def test_withdrawal_takes_effect_at_once(visit: Visit) -> None:
     """The answer itself removes the cookies that every page sees; no page need be opened."""
     collect(visit)
@@ -68,6 +69,7 @@ def test_withdrawal_runs_the_sites_own_clean_up(visit: Visit) -> None:
     assert visit.storage() == []
 
 
+@pytest.mark.conformance("ENF-2")
 def test_nothing_comes_back_after_withdrawal(visit: Visit) -> None:
     """Pages opened after the withdrawal set, store and load nothing again."""
     collect(visit)
@@ -113,6 +115,7 @@ def test_withdrawal_leaves_alone_what_nobody_declared(visit: Visit) -> None:
     assert visit.cookies() == {"consent", "sister_app", "basket"}
 
 
+@pytest.mark.conformance("ENF-1")
 def test_many_cookies_go_over_the_next_pages(visit: Visit) -> None:
     """More variants than fit one response's headers are gone after a few more pages."""
     visit.go("/")

@@ -20,6 +20,7 @@ def answer(visit: Visit, name: str, path: str = "/product/cup") -> None:
     expect(visit.page.locator("#consent-banner")).to_have_count(0)
 
 
+@pytest.mark.conformance("EU-1")
 def test_nothing_is_set_before_a_choice(plain_visit: Visit) -> None:
     """No page and no redirect leaves a cookie, and no marked-up tag loads."""
     for path in ("/", "/product/cup", "/video", "/about", "/newsletter"):
@@ -28,6 +29,7 @@ def test_nothing_is_set_before_a_choice(plain_visit: Visit) -> None:
     assert plain_visit.tracked() == []
 
 
+@pytest.mark.conformance("A11Y-3")
 def test_accept_comes_back_to_the_page(plain_visit: Visit) -> None:
     """The banner's form leads back to the page it was answered on."""
     answer(plain_visit, "Accept all")
@@ -50,6 +52,7 @@ def test_reject_keeps_everything_out(plain_visit: Visit) -> None:
     assert plain_visit.tracked() == []
 
 
+@pytest.mark.conformance("A11Y-3")
 def test_the_preferences_are_a_page(plain_visit: Visit) -> None:
     """Choose leads to the whole form; what is saved there holds, and leads back."""
     plain_visit.go("/about")
@@ -62,6 +65,7 @@ def test_the_preferences_are_a_page(plain_visit: Visit) -> None:
     assert plain_visit.cookies() == {"consent", "_ga"}
 
 
+@pytest.mark.conformance("EU-4")
 def test_withdrawal_removes_what_was_set(plain_visit: Visit) -> None:
     """Withdraw on the preferences page removes the cookies, at other paths and domains too."""
     answer(plain_visit, "Accept all")

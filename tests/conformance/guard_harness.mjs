@@ -1,5 +1,5 @@
 // Runs guard.js once a case, with stubs for what a browser gives it, and prints what it decides.
-// stdin: {"guards": [source, ...], "cases": [[guard, cookies, gpc, dnt, now_ms, protocol, framed], ...]}
+// stdin: {"guards": [source, ...], "cases": [[guard, cookies, gpc, dnt, now_ms, protocol, framed, mode], ...]}
 // stdout: [[accepted ids, state, answered], ...]
 let text = "";
 for await (const chunk of process.stdin) text += chunk;
@@ -9,13 +9,13 @@ const programs = guards.map(
   (source) => new Function("window", "document", "navigator", "location", "Date", source),
 );
 
-const results = cases.map(([guard, cookie, gpc, dnt, now, protocol, framed]) => {
+const results = cases.map(([guard, cookie, gpc, dnt, now, protocol, framed, mode]) => {
   const window = { origin: `${protocol}//www.example.com` };
   window.self = window;
   window.top = framed ? {} : window;
   const document = {
     cookie,
-    currentScript: { src: `${protocol}//www.example.com/_consent/static/0123456789ab/guard.js` },
+    currentScript: { src: `${protocol}//www.example.com/_consent/static/0123456789ab/guard.js`, dataset: { mode: String(mode) } },
     documentElement: { dataset: {} },
     cloneNode: () => ({}),
   };

@@ -16,10 +16,20 @@ from typing import Any
 
 import pytest
 
-from consent_middleware.assets import Assets
+from consent_middleware.assets import Assets, guard_mode
 from consent_middleware.catalog import Basis, Catalog
 from consent_middleware.codec import ChoiceCodec
-from consent_middleware.policy import Choice, Decision, DntScope, Rules, WhenOn, decide
+from consent_middleware.policy import (
+    OPT_IN,
+    Choice,
+    Circumstances,
+    Decision,
+    DntScope,
+    Rules,
+    WhenOn,
+    decide,
+    lasting_opt_out,
+)
 from consent_middleware.regions import Regime
 from consent_middleware.signals import Signals
 from consent_middleware.visitor import CookieNames
@@ -61,11 +71,13 @@ class Case:
     cookie: str
     signals: Signals
     decision: Decision
+    circumstances: Circumstances = OPT_IN
 
     def row(self) -> list[object]:
         """Return the case as the harness takes it."""
         dnt = "1" if self.signals.dnt else None
-        return [self.rules, self.cookie, self.signals.gpc, dnt, NOW * 1000, "https:", False]
+        mode = guard_mode(self.circumstances)
+        return [self.rules, self.cookie, self.signals.gpc, dnt, NOW * 1000, "https:", False, mode]
 
 
 def run_guard(guards: list[str], rows: list[list[object]]) -> list[Any]:
@@ -86,10 +98,12 @@ def run_guard(guards: list[str], rows: list[list[object]]) -> list[Any]:
     return found
 
 
-def guard_source(catalog: Catalog, rules: Rules, names: CookieNames = NAMES) -> str:
+def guard_source(
+    catalog: Catalog, rules: Rules, names: CookieNames = NAMES, circumstances: Circumstances = OPT_IN
+) -> str:
     """Return guard.js with a site's table compiled in."""
     # Without a browser there is nothing to hold back.
-    asset = Assets(catalog, rules, names, hold=False).get("guard.js")
+    asset = Assets(catalog, rules, names, hold=False, circumstances=circumstances).get("guard.js")
     assert asset is not None
     return asset.plain.decode()
 
@@ -121,7 +135,7 @@ def every_case() -> list[Case]:
             choice = codec.decode(cookie.encode()) if cookie else None
             header = f"a=1; {NAMES.name(secure=True)}={cookie}; b=2" if cookie else "a=1"
             for sent in SIGNALS:
-                decision = decide(CATALOG, Regime.OPT_IN, sent, choice, NOW, rules)
+                decision = decide(CATALOG, OPT_IN, sent, choice, NOW, rules)
                 cases.append(Case(index, header, sent, decision))
     return cases
 
@@ -145,6 +159,51 @@ def test_guard_and_decide_agree_on_every_visit() -> None:
     assert differing == []
 
 
+OPEN = [
+    Circumstances(Regime.OPT_OUT, known=known, minor=minor)
+    for known, minor in product((False, True), repeat=2)
+]
+
+
+def every_open_case() -> list[Case]:
+    """Return visits where silence allows, with the server's decision and the cookie that its answer leaves."""
+    codec = ChoiceCodec(CATALOG, [SECRET])
+    shared = CATALOG.shares & CATALOG.asked
+    cases = []
+    for (index, rules), circumstances in product(enumerate(RULES[:2]), OPEN):
+        days = rules.consent_days
+        answers = [
+            None,
+            *(
+                Choice(granted, refused, NOW - age, under, stale=False)
+                for granted in every_choice(CATALOG)[::3]
+                for refused in {CATALOG.asked - granted, shared - granted}
+                for under in SIGNALS
+                for age in (0, days * 86_400)
+            ),
+        ]
+        for answer, sent in product(answers, SIGNALS):
+            decision = decide(CATALOG, circumstances, sent, answer, NOW, rules)
+            stored = lasting_opt_out(CATALOG, circumstances, sent, answer, NOW, rules) or answer
+            cookie = f"{NAMES.name(secure=True)}={codec.encode(stored)}" if stored else ""
+            cases.append(Case(index, cookie, sent, decision, circumstances))
+    return cases
+
+
+def test_guard_and_decide_agree_where_silence_allows() -> None:
+    """The same units run on a page whose cookie is the one that came with it; who is asked is asked by both."""
+    cases = every_open_case()
+    guards = [guard_source(CATALOG, rules, circumstances=Circumstances(Regime.OPT_OUT)) for rules in RULES]
+    found = run_guard(guards, [case.row() for case in cases])
+    ids = set(CATALOG.always) | set(CATALOG.units)
+    differing = [
+        (case, result)
+        for case, result in zip(cases, found, strict=True)
+        if result[0] != sorted(case.decision.granted & ids) or (case.decision.prompt and result[1] != "ask")
+    ]
+    assert differing[:3] == []
+
+
 def one(
     cookie: str,
     *,
@@ -155,7 +214,7 @@ def one(
     names: CookieNames = NAMES,
 ) -> list[Any]:
     """Return what guard.js decides for one visit."""
-    row = [0, cookie, gpc, dnt, NOW * 1000, protocol, framed]
+    row = [0, cookie, gpc, dnt, NOW * 1000, protocol, framed, guard_mode(OPT_IN)]
     result: list[Any] = run_guard([guard_source(CATALOG, Rules(), names)], [row])[0]
     return result
 
@@ -184,7 +243,8 @@ GARBAGE = [
 def test_guard_reads_garbage_as_no_answer() -> None:
     """Whatever stands in the cookie, the page holds and asks; nothing throws."""
     rows: list[list[object]] = [
-        [0, f"__Host-consent={value}", None, None, NOW * 1000, "https:", False] for value in GARBAGE
+        [0, f"__Host-consent={value}", None, None, NOW * 1000, "https:", False, guard_mode(OPT_IN)]
+        for value in GARBAGE
     ]
     found = run_guard([guard_source(CATALOG, Rules())], rows)
     assert found == [[sorted(CATALOG.always), "ask", False]] * len(GARBAGE)
@@ -258,6 +318,7 @@ def test_guard_never_asks_in_a_frame() -> None:
         (None, "yes", False),
     ],
 )
+@pytest.mark.conformance("GPC-7")
 def test_guard_reads_the_signals_of_the_page(*, gpc: object, dnt: object, quiet: bool) -> None:
     """GPC-7: `navigator.globalPrivacyControl` and `doNotTrack` count as the headers do."""
     assert one("", gpc=gpc, dnt=dnt)[1] == ("decided" if quiet else "ask")

@@ -7,6 +7,7 @@ import pytest
 from consent_middleware.signals import read_signals
 
 
+@pytest.mark.conformance("GPC-1")
 @pytest.mark.parametrize(
     ("value", "on"),
     [
@@ -32,6 +33,7 @@ def test_gpc_1_only_exactly_one(*, value: bytes, on: bool) -> None:
     assert read_signals((value,), None).gpc is on
 
 
+@pytest.mark.conformance("GPC-2")
 @pytest.mark.parametrize(
     ("values", "on"),
     [
@@ -53,6 +55,7 @@ def test_gpc_2_several_fields(*, values: tuple[bytes, ...], on: bool) -> None:
     assert read_signals(values, None).gpc is on
 
 
+@pytest.mark.conformance("DNT-1")
 @pytest.mark.parametrize(
     ("value", "on"),
     [
@@ -73,6 +76,7 @@ def test_dnt_1_only_the_first_character(*, value: bytes | None, on: bool) -> Non
     assert read_signals((), value).dnt is on
 
 
+@pytest.mark.conformance("DNT-1")
 def test_dnt_1_zero_leaves_gpc_alone() -> None:
     """DNT-1: `DNT: 0` is never consent; it does not switch another signal off."""
     found = read_signals((b"1",), b"0")

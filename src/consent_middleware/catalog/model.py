@@ -226,6 +226,16 @@ class Catalog:
         return frozenset(in_use | {s for s in self.services if s not in self.always})
 
     @cached_property
+    def prompted(self) -> frozenset[str]:
+        """The units that the banner asks about: an objection is offered, not asked for (EU-8)."""
+        by_objection = {c.id for c in self.categories.values() if c.basis is Basis.EXEMPT_WITH_OBJECTION}
+        return frozenset(
+            unit
+            for unit in self.asked
+            if (self.services[unit].category if unit in self.services else unit) not in by_objection
+        )
+
+    @cached_property
     def shares(self) -> frozenset[str]:
         """The units that sell, share or target (M in the decision table): what GPC denies."""
         services = {s.id for s in self.services.values() if s.sells_or_shares and s.id not in self.always}

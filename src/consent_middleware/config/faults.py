@@ -13,9 +13,10 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 from urllib.parse import urlsplit
 
-from consent_middleware.catalog import ESSENTIAL, Basis, builtin_services, known_cookie_owners
+from consent_middleware.catalog import ESSENTIAL, builtin_services, known_cookie_owners
 from consent_middleware.config.model import DEFAULT_CATEGORIES, SECTIONS, ConsentConfig
 from consent_middleware.errors import Fault
+from consent_middleware.regions import region_header_problem
 from consent_middleware.texts import available_languages
 
 if TYPE_CHECKING:
@@ -36,10 +37,7 @@ _TRACKING = frozenset({"analytics", "marketing"})
 
 # Accepted by the file's shape, refused with a clear word until the version that acts on them.
 _NOT_YET: tuple[tuple[str, str, tuple[object, ...]], ...] = (
-    ("site", "regime", ("opt-in",)),
-    ("site", "region_headers", ([],)),
     ("site", "replay_on_grant", (False,)),
-    ("signals", "tk", (False,)),
     ("records", "ip", ("none",)),
     ("records", "user_agent", ("none",)),
 )
@@ -110,6 +108,7 @@ def cross_faults(raw: Mapping[str, Any]) -> list[Fault]:
         *_essential_service_faults(raw),
         *_language_faults(raw),
         *_store_faults(raw),
+        *_region_faults(raw),
         *_version_faults(raw),
     ]
 
@@ -277,12 +276,14 @@ def _version_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
                 f"{value!r} is not available in this version yet.",
                 f"Leave it at {accepted[0]!r}.",
             )
-    for index, table in _tables(raw, "categories"):
-        if table.get("basis") == Basis.EXEMPT_WITH_OBJECTION:
-            path = f"categories[{index}].basis"
-            yield Fault(
-                path, "'exempt_with_objection' is not available in this version yet.", "Use 'consent'."
-            )
+
+
+def _region_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
+    names = _strings(raw, "site", "region_headers")
+    for index, name in enumerate(names):
+        problem = region_header_problem(name, names)
+        if problem:
+            yield Fault(f"site.region_headers[{index}]", problem)
 
 
 def _is_valid(annotation: Any, value: object) -> bool:

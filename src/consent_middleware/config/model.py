@@ -6,6 +6,8 @@ Every key has a default but ``site.name`` and ``controller``; unknown keys are e
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from datetime import date
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -97,6 +99,13 @@ def _between(value: int, low: int, high: int) -> int:
     return value
 
 
+def _full_date(value: str) -> str:
+    with suppress(ValueError):
+        if not value or date.fromisoformat(value).isoformat() == value:
+            return value
+    raise ValueError("accepted: a day such as '2026-11-22', or nothing")
+
+
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -114,6 +123,8 @@ class SiteSection(_Section):
     )
     regime: Literal["opt-in", "opt-out", "none", "by-region"] = "opt-in"
     region_headers: list[str] = []
+    geo_database: str = ""
+    updated: Annotated[str, AfterValidator(_full_date)] = ""
     languages: list[str] = ["en"]
     language_from: Literal["page", "visitor"] = "page"
     consent_days: Annotated[int, AfterValidator(lambda days: _between(days, 1, 400))] = 180
@@ -265,8 +276,13 @@ class ConsentConfig(_Section):
 
     @property
     def regime(self) -> Regime:
-        """The regime in force."""
-        return Regime(self.site.regime)
+        """The regime of a visitor of whom nothing is known."""
+        return Regime.OPT_IN if self.by_region else Regime(self.site.regime)
+
+    @property
+    def by_region(self) -> bool:
+        """Whether the regime is the visitor's own."""
+        return self.site.regime == "by-region"
 
     @property
     def dnt_scope(self) -> DntScope:

@@ -121,7 +121,12 @@ def _read(path: Path) -> list[AppendRecord] | None:
 
 
 def _effect(entry: Any) -> AppendRecord:
-    fields = {**entry["record"], "purposes": tuple(entry["record"]["purposes"])}
+    fields = {
+        "jurisdiction": "",
+        "conflict_notice_shown": False,
+        **entry["record"],
+        "purposes": tuple(entry["record"]["purposes"]),
+    }
     language, text = entry["notice"]
     return AppendRecord(ConsentRecord(**fields), NoticeText.of(text, language))
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from consent_middleware.catalog import Catalog
-    from consent_middleware.policy import Choice
+    from consent_middleware.policy import Choice, Circumstances
 
 __all__ = ["SCHEMA_VERSION", "AppendRecord", "ConsentRecord", "NoticeText", "build_record"]
 
@@ -45,7 +45,10 @@ class ConsentRecord:
         principal_id: A random pseudonym, None where nothing was ever granted.
         time: RFC 3339, UTC; the hour where the record names no principal.
         state: ``given``, ``refused``, ``custom`` or ``withdrawn``.
-        method: ``banner.accept_all``, ``banner.reject_all``, ``prefs`` or ``api``.
+        method: ``banner.accept_all``, ``banner.reject_all``, ``prefs``, ``opt_out``, ``api``, ``signal:gpc`` or
+            ``signal:dnt``.
+        jurisdiction: Where the visitor was, as ISO 3166 says it; empty where unknown.
+        conflict_notice_shown: A yes was given while a signal said no, beside the words that say so (CA-2).
         purposes: Per service or category: id, category, recipients, retention, state.
     """
 
@@ -57,11 +60,13 @@ class ConsentRecord:
     state: str
     method: str
     regime: str
+    jurisdiction: str
     language: str
     policy_fingerprint: str
     notice_sha256: str
     controller: dict[str, str]
     signals: dict[str, bool]
+    conflict_notice_shown: bool
     purposes: tuple[dict[str, Any], ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -84,7 +89,8 @@ def build_record(
     principal: str | None,
     withdrawn: bool,
     method: str,
-    regime: str,
+    circumstances: Circumstances,
+    conflict_notice_shown: bool,
     controller: dict[str, str],
     notice: NoticeText,
     now: float,
@@ -96,6 +102,8 @@ def build_record(
     Args:
         principal: Whose it is; None where nothing was ever granted, and then only the hour is kept.
         withdrawn: Whether an earlier grant was taken back.
+        circumstances: Under which law, and where, it was made.
+        conflict_notice_shown: A yes was given beside the words that a signal says no.
         now: Seconds since the epoch.
         valid_until: Seconds since the epoch.
         new_id: Makes the record's id.
@@ -112,13 +120,19 @@ def build_record(
         valid_until=_rfc3339(valid_until),
         state=state,
         method=method,
-        regime=regime,
+        regime=circumstances.regime.value,
+        jurisdiction=circumstances.region,
         language=notice.language,
         policy_fingerprint=catalog.fingerprint,
         notice_sha256=notice.sha256,
         controller=controller,
         signals={"gpc": choice.signals.gpc, "dnt": choice.signals.dnt},
-        purposes=tuple(_purpose(catalog, unit, choice) for unit in catalog.units if unit in catalog.asked),
+        conflict_notice_shown=conflict_notice_shown,
+        purposes=tuple(
+            _purpose(catalog, unit, choice)
+            for unit in catalog.units
+            if unit in choice.granted or unit in choice.refused
+        ),
     )
 
 
