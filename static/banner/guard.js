@@ -77,7 +77,8 @@
 
   // Elements
 
-  const URLS = /^((link|script|image|use|feimage) (xlink:)?href|\S+ (src|srcset|data|poster|background|imagesrcset))$/i;
+  // A string for SVG is read as HTML, where <image> is <img>.
+  const URLS = /^((link|script|image|img|use|feimage) (xlink:)?href|\S+ (src|srcset|data|poster|background|imagesrcset))$/i;
   /** @type {Set<any>} Held where no look at the document finds them: not in it yet, or in a shadow root. */
   const loose = new Set();
 
