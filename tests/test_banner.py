@@ -29,16 +29,16 @@ LANGUAGES = list(available_languages())
 USED = ["google-analytics", "youtube", "stripe"]
 
 
-def banner(config: ConsentConfig) -> Banner:
+def banner(config: ConsentConfig, *, accounts: bool = False) -> Banner:
     """Return the banner of a site."""
     visitors = Visitors(config, Rules(), ChoiceCodec(config.catalog, [SECRET]))
-    return Banner(config, Assets(config.catalog, Rules(), visitors.names))
+    return Banner(config, Assets(config.catalog, Rules(), visitors.names), accounts=accounts)
 
 
-def shop(**sections: Any) -> Banner:
+def shop(*, accounts: bool = False, **sections: Any) -> Banner:
     """Return the banner of a site that uses a few services, in every language."""
     site = {"languages": LANGUAGES, **sections.pop("site", {})}
-    return banner(make_config(**{"use": USED, "site": site, **sections}))
+    return banner(make_config(**{"use": USED, "site": site, **sections}), accounts=accounts)
 
 
 def visitor(
@@ -367,6 +367,33 @@ def test_the_link_stays_small() -> None:
     )
 
 
+@pytest.mark.conformance("ENF-9")
+@each_language
+def test_the_first_layer_says_where_a_choice_holds(language: str) -> None:
+    """ENF-9: in this browser or for the account, on a site with accounts; elsewhere there is nothing to tell apart."""
+    texts = load_texts(language)
+    for accounts, known, said in (
+        (True, False, "scope_browser"),
+        (True, True, "scope_account"),
+        (False, False, ""),
+    ):
+        circumstances = Circumstances(known=known)
+        found = shop(accounts=accounts).snippets(language, "", Shape.ASK, circumstances=circumstances)
+        text = words(tree(found.body))
+        assert [key for key in ("scope_browser", "scope_account") if texts[key] in text] == (
+            [said] if said else []
+        )
+
+
+@pytest.mark.conformance("EU-5")
+def test_what_is_kept_as_shown_under_opt_out() -> None:
+    """EU-5: where there is no banner, the link and the page it leads to are what was shown."""
+    notice = shop().notice("en", Regime.OPT_OUT)
+    assert "Your Privacy Choices" in notice
+    assert 'value="opt_out"' in notice
+    assert "consent-banner" not in notice
+
+
 @each_language
 def test_what_changed_is_said(language: str) -> None:
     """The banner and the form name what is new since the answer, escaped; without changes they say nothing."""
@@ -417,13 +444,13 @@ def opt_out(
     page: Page = Page(next="/shop?a=1&b=2"),  # noqa: B008 - frozen
 ) -> ET.Element:
     """Return the opt-out page as a tree."""
-    subject = subject or shop()
+    subject = subject or shop(accounts=accounts)
     config = subject._config
     said = said_no(config.catalog, None, now=NOW, signals=NO_SIGNALS) if opted_out and not by_signal else None
     visitors = Visitors(config, Rules(), ChoiceCodec(config.catalog, [SECRET]))
     circumstances = Circumstances(Regime.OPT_OUT, known=signed_in)
     who = visitors.with_choice(said, Signals(gpc=by_signal), NOW, circumstances)
-    markup = subject.opt_out(language, "", who, page, accounts=accounts).decode()
+    markup = subject.opt_out(language, "", who, page).decode()
     return ET.fromstring(markup.removeprefix("<!doctype html>\n"))
 
 

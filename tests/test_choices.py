@@ -38,7 +38,7 @@ def take(who: Visitor, answer: Answer, *, now: float = NOW) -> Outcome:
         CODEC,
         VISITORS,
         Rules(),
-        notice=lambda language: f"shown {language}",
+        notice=lambda language, regime: f"shown {language} under {regime}",
         new_id=lambda: f"id-{next(numbers):013}",
     )
     return choices.take(who, answer, language="en", secure=True, now=now)
@@ -136,7 +136,7 @@ def test_the_record_says_how_and_what_was_shown() -> None:
     """REC-1: the way of answering, the text shown and the end of validity are in the record."""
     outcome = take(visitor(), EVERYTHING)
     (effect,) = outcome.effects
-    assert (effect.record.method, effect.notice.text) == ("banner.accept_all", "shown en")
+    assert (effect.record.method, effect.notice.text) == ("banner.accept_all", "shown en under opt-in")
     assert effect.record.valid_until == "2026-11-24T20:26:40Z"
     assert effect.record.controller["name"] == "Example GmbH"
 

@@ -98,7 +98,7 @@ class ConsentMiddleware:
         exchange = Exchange(
             site, scope.get("method", "GET"), scope.get("scheme") or "http", base, path, header, site.clock()
         )
-        if site.looks:
+        if site.looks and not path.startswith(site.files):
             await _look(scope, exchange)
         if path.startswith(site.prefix) and kind == "http":
             await self._answer(exchange, scope, receive, send)
@@ -166,7 +166,9 @@ class _Responder:
                 await self._body(message, self._response)
         elif kind == "http.response.start":
             exchange, given = self._exchange, message.get("headers")
-            if message["status"] >= 200 and (exchange.staged or exchange.site.hooks.nonce):
+            if message["status"] >= 200 and (
+                exchange.staged or exchange.identifies or exchange.site.hooks.nonce
+            ):
                 await self._prepare()
             headers = given if type(given) is list else _listed(given)
             answer = exchange.respond(message["status"], headers)
@@ -189,6 +191,8 @@ class _Responder:
     async def _prepare(self) -> None:
         """Settle what the exchange needs before the headers: a staged choice, the app's nonce."""
         exchange, nonce = self._exchange, self._exchange.site.hooks.nonce
+        if exchange.identifies and exchange.seen.unbound:
+            await _bind(exchange)
         if exchange.staged is not None and not await _commit(exchange.site, exchange.staged):
             exchange.drop_staged()
         if nonce is not None:
@@ -220,9 +224,17 @@ async def _look(scope: Scope, exchange: Exchange) -> None:
             except Exception:  # noqa: BLE001 - what the site's own code does not know is unknown
                 logger.exception("consent_middleware: the %s hook failed; it counts as unknown", name)
     client = scope.get("client")
-    exchange.circumstances = site.whereabouts.circumstances(
-        said, exchange.header, client[0] if client else None
-    )
+    address = client[0] if client else None
+    exchange.circumstances = site.whereabouts.circumstances(said, exchange.header, address)
+    if exchange.seen.unbound:
+        await _bind(exchange)
+
+
+async def _bind(exchange: Exchange) -> None:
+    """Look the visitor's account up, in a worker thread."""
+    from anyio import to_thread  # noqa: PLC0415 - as in `_commit`
+
+    await to_thread.run_sync(exchange.site.bind, exchange)
 
 
 async def _reply(exchange: Exchange, reply: Reply, send: Send) -> None:

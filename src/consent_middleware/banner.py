@@ -69,13 +69,15 @@ class Banner:
     Args:
         config: The declaration.
         assets: The static files the markup refers to.
+        accounts: Whether the site has accounts that a choice follows (ENF-8, ENF-9).
 
     Raises:
         ConfigError: A template override is broken or lacks one of the twin buttons.
     """
 
-    def __init__(self, config: ConsentConfig, assets: Assets) -> None:
+    def __init__(self, config: ConsentConfig, assets: Assets, *, accounts: bool = False) -> None:
         self._config = config
+        self._accounts = accounts
         self._catalog = config.catalog
         self._assets = assets
         self._views = Views(config)
@@ -120,7 +122,8 @@ class Banner:
                 empty where only a signal makes it.
         """
         regime, mode = circumstances.regime, (guard_mode(circumstances), shared)
-        plain = self._plain(language, base, shape, notices, regime, mode, changes)
+        known = circumstances.known and self._accounts
+        plain = self._plain(language, base, shape, notices, regime, mode, changes, known)
         if not nonce:
             return plain
         return Snippets(
@@ -158,8 +161,6 @@ class Banner:
         base: str,
         visitor: Visitor,
         page: Page,
-        *,
-        accounts: bool = False,
     ) -> bytes:
         """Return the page on which a visitor says no to sale and sharing; complete without scripts (CA-5, ENF-10).
 
@@ -168,21 +169,27 @@ class Banner:
             base: Where the app is mounted.
             visitor: Who asks.
             page: Where the visitor goes on, and what went wrong, if anything.
-            accounts: Whether the site has accounts that a choice can follow (ENF-8).
         """
         shared, choice = self._catalog.shares & self._catalog.asked, visitor.choice
-        context = self._page(language, base, page) | {
+        by_signal = Notice.SIGNAL_HONORED in visitor.decision.notices or bool(choice and choice.by_signal)
+        context = self._opt_out(language, base, page) | {
             "opted_out": bool(shared) and visitor.decision.granted.isdisjoint(shared),
-            "by_signal": Notice.SIGNAL_HONORED in visitor.decision.notices
-            or bool(choice and choice.by_signal),
-            "accounts": accounts,
+            "by_signal": by_signal,
             "signed_in": visitor.circumstances.known,
             "mode": guard_mode(visitor.circumstances),
-            "sharing": self._views.sharing(),
-            # Tags can be marked up by category alone; then nobody can be named, and it must not read as nobody.
-            "shares": bool(shared),
         }
         return self._bare("opt-out.html", context)
+
+    def _opt_out(self, language: str, base: str, page: Page) -> dict[str, Any]:
+        """Return what the page on which a visitor says no is given, for one who has not."""
+        return self._page(language, base, page) | {
+            "opted_out": False,
+            "by_signal": False,
+            "signed_in": False,
+            "sharing": self._views.sharing(),
+            # Tags can be marked up by category alone; then nobody can be named, and it must not read as nobody.
+            "shares": bool(self._catalog.shares & self._catalog.asked),
+        }
 
     def placeholder(self, language: str, base: str, held: Held, url: str, nonce: str = "") -> str:
         """Return the document that stands in an iframe until its service is granted; complete without scripts.
@@ -234,9 +241,16 @@ class Banner:
         tag = next(line for line in head.splitlines() if b"guard.js" in line)
         return tag.replace(_NONCE, f' nonce="{nonce}"'.encode("ascii") if nonce else b"")
 
-    def _notice(self, language: str) -> str:
-        """Return the first layer as shown in a language: what a record proves (EU-5)."""
-        return self._render("banner.html", self._context(language, ""))
+    def _notice(self, language: str, regime: Regime = Regime.OPT_IN) -> str:
+        """Return the first layer as shown in a language: what a record proves (EU-5).
+
+        Where silence allows there is no banner: what is shown is the link, and the page it leads to.
+        """
+        context = self._context(language, "") | {"regime": regime, "notices": []}
+        if regime is Regime.OPT_IN:
+            return self._render("banner.html", context)
+        page = self._opt_out(language, "", Page()) | context
+        return self._render("link.html", context) + "\n" + self._render("opt-out.html", page)
 
     def changes(self, language: str, choice: Choice | None) -> tuple[str, ...]:
         """Return what is new since an answer, in words; nothing where it still fits (EU-6)."""
@@ -283,11 +297,13 @@ class Banner:
         regime: str,
         mode: tuple[int, str | None],
         changes: tuple[str, ...],
+        known: bool = False,  # noqa: FBT001, FBT002 - a cache key, like the others
     ) -> Snippets:
         context = self._context(language, base) | {
             "notices": [notice.value for notice in notices],
             "regime": regime,
             "changes": changes,
+            "known": known,
         }
         body = self._ascii("banner.html", context) if shape is Shape.ASK else b""
         link = shape is not Shape.LOADER and self._config.banner.link != "none"
@@ -334,6 +350,8 @@ class Banner:
             "regime": Regime.OPT_IN,
             "mode": guard_mode(OPT_IN),
             "shared": None,
+            "accounts": self._accounts,
+            "known": False,
             "changes": (),
         }
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from consent_middleware.policy import Choice, make_choice, opt_out
 from consent_middleware.records.model import AppendRecord, NoticeText, build_record
+from consent_middleware.visitor import ACCOUNT_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -79,7 +80,7 @@ class Choices:
         codec: Writes the cookie.
         visitors: Knows what a choice leads to.
         rules: The site's settings.
-        notice: Returns the text shown in a language.
+        notice: Returns the text shown in a language, under a regime.
         new_id: Returns 16 random characters of base64url.
     """
 
@@ -90,7 +91,7 @@ class Choices:
         visitors: Visitors,
         rules: Rules,
         *,
-        notice: Callable[[str], str],
+        notice: Callable[[str, Regime], str],
         new_id: Callable[[], str],
     ) -> None:
         self._config = config
@@ -121,7 +122,7 @@ class Choices:
             return Outcome(visitor, None, ())
         earlier = before.principal if before else None
         principal = earlier or self._new_id() if choice.granted else None
-        choice = replace(choice, principal=principal)
+        choice = replace(choice, principal=principal, account=self._account(visitor))
         record = self._record(visitor, choice, answer.method, earlier=earlier, language=language, now=now)
         cookie = self.cookie(choice, visitor.circumstances.regime, secure=secure)
         circumstances = replace(visitor.circumstances, unreadable=False)
@@ -139,8 +140,17 @@ class Choices:
     def cookie(self, choice: Choice, regime: Regime, *, secure: bool) -> bytes:
         """Write the `Set-Cookie` value that stores an answer."""
         return self._visitors.names.set_cookie(
-            self._codec.encode(choice), secure=secure, max_age_s=self._rules.lifetime_s(regime)
+            self._codec.encode(choice),
+            secure=secure,
+            max_age_s=ACCOUNT_S if choice.account else self._rules.lifetime_s(regime),
         )
+
+    def _account(self, visitor: Visitor) -> str:
+        """Return the mark of the account that an answer is given for; empty for the browser's own."""
+        subject = visitor.circumstances.subject
+        if subject is None:
+            return visitor.choice.account if visitor.choice else ""
+        return self._codec.account(subject) if subject else ""
 
     def signalled(self, visitor: Visitor, *, language: str, now: float) -> AppendRecord | None:
         """Return the record of an opt-out that a signal made, None where nothing is left to record.
@@ -165,7 +175,7 @@ class Choices:
         now: float,
     ) -> AppendRecord:
         controller = self._config.controller
-        notice = NoticeText.of(self._notice(language), language)
+        notice = NoticeText.of(self._notice(language, visitor.circumstances.regime), language)
         record = build_record(
             self._catalog,
             choice,

@@ -4,7 +4,8 @@ Layout, fields parted by dots::
 
     v1 . fingerprint . state . refusals . time . id . signature
     |    |             |       |          |      |    +- itsdangerous, HMAC-SHA-256, base64url
-    |    |             |       |          |      +- 16 characters of base64url; empty where nothing was granted
+    |    |             |       |          |      +- 16 characters of base64url; empty where nothing was granted;
+    |    |             |       |          |         for an account "~" and its mark follow
     |    |             |       |          +- seconds since the epoch, hexadecimal; whole hours without a grant
     |    |             |       +- two characters for every refused category or single service (`token`)
     |    |             +- a hexadecimal digit of flags, then a digit of base 27 for each three units: 1 granted, 2 refused
@@ -20,6 +21,7 @@ digits), but only the server can tell a forged one.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 from base64 import urlsafe_b64encode
 from functools import lru_cache
@@ -44,7 +46,7 @@ _DIGITS = "0123456789abcdefghijklmnopq"
 _A_DIGIT = 3  # units
 _LAYOUT = re.compile(
     r"v1\.(?P<fingerprint>[\w-]{8})\.(?P<state>[0-9a-f][0-9a-q]*)\.(?P<refusals>(?:[\w-]{2})*)"
-    r"\.(?P<at>[0-9a-f]{1,10})\.(?P<principal>(?:[\w-]{16})?)\Z",
+    r"\.(?P<at>[0-9a-f]{1,10})\.(?P<principal>(?:[\w-]{16})?)(?:~(?P<account>[\w-]{8}))?\Z",
     re.ASCII,
 )
 
@@ -76,8 +78,15 @@ class ChoiceCodec:
             key_derivation="hmac",
             digest_method=hashlib.sha256,
         )
+        self._key = list(secret_keys)[-1].encode()
         self._size = state_size(catalog)
         self._decoded = lru_cache(maxsize=8192)(self._decode)
+
+    def account(self, subject: str) -> str:
+        """Return the mark of an account: eight characters that say nothing without the key."""
+        return urlsafe_b64encode(
+            hmac.digest(self._key, b"account:" + subject.encode(), "sha256")[:6]
+        ).decode()
 
     def encode(self, choice: Choice) -> str:
         """Return the cookie's value for a choice made under today's catalogue."""
@@ -97,7 +106,7 @@ class ChoiceCodec:
             f"{flags:x}{self._pack(choice)}",
             "".join(sorted({token(unit) for unit in self._coarse(choice.refused)})),
             format(choice.at, "x"),
-            choice.principal or "",
+            f"{choice.principal or ''}{f'~{choice.account}' if choice.account else ''}",
         )
         return self._signer.sign(".".join(fields)).decode()
 
@@ -130,6 +139,7 @@ class ChoiceCodec:
             stale=stale,
             by_signal=bool(flags & _BY_SIGNAL),
             pending=bool(flags & _PENDING),
+            account=match["account"] or "",
         )
 
     def _pack(self, choice: Choice) -> str:

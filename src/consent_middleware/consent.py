@@ -21,6 +21,8 @@ class _Exchange(Protocol):
 
     def read(self) -> Visitor: ...
 
+    def identify(self, subject: str | None) -> None: ...
+
     def stage(self, granted: frozenset[str]) -> None: ...
 
 
@@ -62,7 +64,7 @@ class Consent:
     @property
     def regime(self) -> Regime:
         """The law that applies to this request."""
-        return self._exchange.site.config.regime
+        return self._exchange.read().circumstances.regime
 
     @property
     def reasons(self) -> Mapping[str, str]:
@@ -73,6 +75,20 @@ class Consent:
     def preferences_url(self) -> str:
         """Where the visitor changes the choice; the same for everyone."""
         return f"{self._exchange.base}{self._exchange.site.config.site.path}/preferences"
+
+    def identify(self, subject: str | None) -> None:
+        """Say who has just logged in, or with None that nobody is logged in any more.
+
+        For what the `subject` hook cannot know when a request begins. The account's answer is looked up before the
+        response's headers go; until the visitor answers again, the stricter of account and browser holds.
+
+        Args:
+            subject: The account, as the site names it; it is written into the records of its choices.
+
+        Raises:
+            LateChangeError: The headers have gone.
+        """
+        self._exchange.identify(subject)
 
     def update(self, changes: Mapping[str, bool]) -> None:
         """Make a choice for the visitor, e.g. from the site's own account page.

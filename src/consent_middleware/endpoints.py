@@ -125,13 +125,11 @@ class Endpoints:
         violations: Violations | None,
         reporter: Reporter,
         *,
-        accounts: bool = False,
         updated: str = "",
     ) -> None:
         """Answer for one site.
 
         Args:
-            accounts: Whether the site tells who is logged in.
             updated: When what the site does with signals last changed, as ``2026-11-22``.
         """
         self._config = config
@@ -148,7 +146,6 @@ class Endpoints:
             "choice": (frozenset({"POST"}), self._choice),
             **({CSP_REPORT: (frozenset({"POST"}), self._csp_report)} if violations else {}),
         }
-        self._accounts = accounts
         self._updated = updated
         self._violations = violations
         self._reporter = reporter
@@ -183,9 +180,7 @@ class Endpoints:
     def _opt_out(self, request: OwnRequest) -> Reply:
         query = _parse_form(request.query) or {}
         page = Page(next=self._next(request, query.get("next", [""])[0]))
-        html = self._banner.opt_out(
-            request.language, request.base, request.visitor, page, accounts=self._accounts
-        )
+        html = self._banner.opt_out(request.language, request.base, request.visitor, page)
         return Reply(200, [_HTML, *_PERSONAL, *_FRAMING], html)
 
     def well_known(self, path: str, request: OwnRequest) -> Reply | None:

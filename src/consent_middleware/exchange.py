@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from consent_middleware.caching import Headers
-    from consent_middleware.policy import Circumstances
+    from consent_middleware.policy import Choice, Circumstances
     from consent_middleware.site import Site
     from consent_middleware.visitor import Seen, Visitor
 
@@ -71,6 +71,7 @@ class Exchange:
         was_read: The app has read consent, so the response is personal.
         unsuffixed: The app was given back an entity tag of its own.
         circumstances: What is known of the visitor; None: nothing but the site's regime.
+        identifies: The app has said who is logged in, after the request began.
     """
 
     # Class attributes, not slots: most requests only ever set those of `__init__`.
@@ -80,8 +81,10 @@ class Exchange:
     unsuffixed = False
     staged: Outcome | None = None
     circumstances: Circumstances | None = None
+    identifies = False
     _started = False
     _seen: Seen | None = None
+    _binding: Headers | None = None
 
     def __init__(
         self,
@@ -167,6 +170,41 @@ class Exchange:
             now=self.now,
         )
 
+    def identify(self, subject: str | None) -> None:
+        """Take the app's word for who is logged in; the account is looked up before the headers go.
+
+        Raises:
+            LateChangeError: They have gone.
+        """
+        if self._started:
+            raise LateChangeError(
+                "consent.identify() came after the response's headers had left; call it before."
+            )
+        usual = self.circumstances or self.site.whereabouts.usual
+        follows = self.site.config.records.url != "none"
+        self.circumstances = replace(usual, known=bool(subject), subject=(subject or "") if follows else None)
+        self._seen = None
+        self.identifies = self.was_read = True
+
+    def bind(self, account: Choice | None) -> None:
+        """Take what the visitor's account says: from now on it holds in this browser, with what the browser itself said."""
+        cookie = self.header(b"cookie") or b""
+        self._seen, self._binding = self.site.visitors.bind(
+            self.seen, account, cookie, secure=self.secure, now=self.now
+        )
+
+    @property
+    def binding(self) -> Headers:
+        """The cookies that bind a browser to an account, or let it go; most responses have none."""
+        if self.circumstances is None or self.circumstances.subject is None:
+            return []
+        if self._binding is None:
+            leaves = self.seen.leaves
+            cookie = self.header(b"cookie") or b""
+            self._binding = self.site.visitors.unbind(self.seen, cookie, secure=self.secure) if leaves else []
+        # An answer given in this very request is the account's already.
+        return self._binding[1:] if self.staged and self.staged.set_cookie else self._binding
+
     def use_nonce(self, nonce: object) -> None:
         """Take the `nonce` hook's word; what is no nonce is left out, since it goes into the page."""
         text = str(nonce or "")
@@ -217,6 +255,10 @@ class Exchange:
     def finish(self, reply: Reply) -> Headers:
         """Return a reply's final headers: its length, and deletions where a choice was refused."""
         headers = list(reply.headers)
+        if reply.is_personal:
+            binding = self.binding
+            set_already = any(name == b"set-cookie" for name, _ in headers)
+            headers += binding[1:] if set_already else binding
         if reply.outcome is not None:
             headers += self.deletions(reply.outcome.visitor, path="/")
         elif reply.is_personal:
@@ -332,7 +374,7 @@ class Exchange:
         sent = self.filter_set_cookies(headers) if cookies else headers
         if self.site.policies.is_on and self.header(b"sec-fetch-dest") in _WORKERS:
             sent = self._with_worker_policy(sent)
-        if not (html or self.was_read or self.unsuffixed or self.staged is not None):
+        if not (html or self.was_read or self.unsuffixed or self.staged is not None or self.binding):
             return sent
         # The response knows its exchange, never the other way round: a cycle would be the collector's work.
         response = Response(self, status, sent, content_type if html else b"", sets_cookie=cookies)

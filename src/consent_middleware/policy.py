@@ -6,7 +6,7 @@ EU-8. Knows no header, cookie or clock: `now` is passed in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -31,6 +31,7 @@ __all__ = [
     "lasting_opt_out",
     "make_choice",
     "opt_out",
+    "stricter",
 ]
 
 _HOUR_S, _DAY_S = 3_600, 86_400
@@ -55,6 +56,7 @@ class Circumstances:
         regime: The law that applies.
         region: Where the visitor is, as ISO 3166 says it; empty where unknown.
         known: The visitor is logged in: an explicit answer given in spite of a signal may stand (CA-2).
+        subject: Their account; empty where the site says that there is none, None where it does not say.
         minor: The visitor is known to be under 16: nothing is sold or shared without a yes (CA-9).
         unreadable: A consent cookie is there that cannot be read: nothing is sold or shared, since what it said
             may have been no.
@@ -63,6 +65,7 @@ class Circumstances:
     regime: Regime = Regime.OPT_IN
     region: str = ""
     known: bool = False
+    subject: str | None = field(default=None, repr=False)
     minor: bool = False
     unreadable: bool = False
 
@@ -88,6 +91,7 @@ class Choice:
         stale: Made under another fingerprint; its grants have fallen, its refusals stand.
         by_signal: A signal said no, not the visitor's own hand.
         pending: Nothing is recorded of it yet.
+        account: A mark of the account it was given for; empty for the browser's own.
     """
 
     granted: frozenset[str]
@@ -98,6 +102,7 @@ class Choice:
     stale: bool = False
     by_signal: bool = False
     pending: bool = False
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +190,22 @@ def opt_out(catalog: Catalog, before: Choice | None, *, now: float, signals: Sig
     refused = before.refused | shared if before else shared
     at = before.at if before and granted else _hour(now)
     return Choice(granted, refused, at, signals)
+
+
+def stricter(one: Choice | None, other: Choice | None) -> Choice | None:
+    """Return what two answers allow both: of a browser and an account, until the visitor answers again (ENF-9)."""
+    if one is None or other is None:
+        return one or other
+    granted = one.granted & other.granted
+    return Choice(
+        granted=granted,
+        refused=one.refused | other.refused,
+        at=min(one.at, other.at) if granted else max(one.at, other.at),
+        signals=Signals(one.signals.gpc and other.signals.gpc, one.signals.dnt and other.signals.dnt),
+        principal=other.principal or one.principal,
+        stale=one.stale or other.stale,
+        by_signal=one.by_signal or other.by_signal,
+    )
 
 
 def decide(
@@ -374,6 +395,7 @@ def lasting_opt_out(
             principal=stored.principal if stored else None,
             by_signal=not refused,
             pending=True,
+            account=stored.account if stored else "",
         )
     if stored and refused and not granted and now >= stored.at + _REFRESH_DAYS * _DAY_S:
         return replace(stored, at=_hour(now))

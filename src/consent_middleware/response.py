@@ -118,6 +118,9 @@ class Response:
         self._status = status
         self._policy: Headers = []
         own = exchange.staged_cookies() if exchange.staged is not None else []
+        binding = exchange.binding
+        if binding and not is_shared(joined([(name.lower(), value) for name, value in headers])):
+            own = [*own, *binding]
         self._pending = [*headers, *own] if own else headers
         lasting = tuple([(name, value) for name, value in self._pending if name not in _LENGTH])
         # What differs from visit to visit would only push out what is worth remembering.

@@ -23,7 +23,15 @@ from consent_middleware.endpoints import CSP_REPORT, Endpoints
 from consent_middleware.errors import StoreError
 from consent_middleware.holding import Holdings
 from consent_middleware.policy import Rules
-from consent_middleware.records import Background, Journal, NullStore, Outbox, SqlStore, resolve_url
+from consent_middleware.records import (
+    Background,
+    Journal,
+    NullStore,
+    Outbox,
+    SqlStore,
+    recorded_choice,
+    resolve_url,
+)
 from consent_middleware.regions import region_rules
 from consent_middleware.reporting import Reporter, logger
 from consent_middleware.visitor import Visitors
@@ -32,6 +40,8 @@ from consent_middleware.whereabouts import HOOKS, Whereabouts
 if TYPE_CHECKING:
     from consent_middleware.choices import Outcome
     from consent_middleware.config.model import SiteSection
+    from consent_middleware.exchange import Exchange
+    from consent_middleware.policy import Choice
     from consent_middleware.records import AppendRecord, ConsentRecord
     from consent_middleware.request import ConsentRequest
 
@@ -119,7 +129,8 @@ class Site:
             gpp=self.config.signals.gpp,
             circumstances=self.whereabouts.usual,
         )
-        self.banner = Banner(self.config, self.assets)
+        follows = self.hooks.subject is not None and self.config.records.url != "none"
+        self.banner = Banner(self.config, self.assets, accounts=follows)
         self.holdings = Holdings(self.catalog)
         self.choices = Choices(
             self.config,
@@ -137,7 +148,6 @@ class Site:
             self.choices,
             violations,
             self.reporter,
-            accounts=self.hooks.subject is not None,
             updated=site.updated or region_rules().version,
         )
         self._missing = lru_cache(maxsize=64)(missing_sources)
@@ -151,6 +161,7 @@ class Site:
     def _set_looked_up(self, site: SiteSection) -> None:
         """Set what every request looks up, so that none goes through the model."""
         self.prefix = site.path + "/"
+        self.files = self.prefix + "static/"
         self.languages = tuple(site.languages)
         self.rendering = site.rendering
         self.transcode = site.transcode
@@ -188,6 +199,23 @@ class Site:
                 "Until then pages behave as with scripts off."
             )
             self.reporter.once(logging.WARNING, ("app-csp", source), words)
+
+    def latest_choice(self, subject: str) -> Choice | None:
+        """Return what an account said last, on whatever device; None where it never did.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        record = self.store.latest(subject)
+        return recorded_choice(self.catalog, record) if record else None
+
+    def bind(self, exchange: Exchange) -> None:
+        """Look up what the visitor's account says, once a binding. Blocks; where the store is away the browser's answer holds."""
+        subject = exchange.seen.visitor.circumstances.subject
+        try:
+            exchange.bind(self.latest_choice(subject) if subject else None)
+        except StoreError as error:
+            logger.error("consent_middleware: an account's choice could not be looked up: %s", error)
 
     def _record(self, effect: AppendRecord) -> None:
         """Make what a signal changed durable; nobody waits for it."""

@@ -7,6 +7,7 @@ nobody knows is strict: unknown means opt-in. What hooks return is the site's wo
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -55,6 +56,8 @@ class Whereabouts:
         )
         self.usual: Circumstances = self._made("", False, False)  # noqa: FBT003 - a cache key
         self.looks = bool(self._headers or self._geo)
+        # Without records an account has nothing to say.
+        self._follows = config.records.url != "none"
 
     def circumstances(
         self, said: Mapping[str, object], header: Callable[[bytes], bytes | None], client: str | None
@@ -69,7 +72,9 @@ class Whereabouts:
         age = said.get("age_class") or "unknown"
         if age not in _AGES:
             self._tell("age_class", age, ", ".join(sorted(_AGES)))
-        return self._made(self._region(said, header, client), bool(said.get("subject")), age in _MINORS)
+        subject = said.get("subject")
+        made = self._made(self._region(said, header, client), bool(subject), age in _MINORS)
+        return replace(made, subject=str(subject or "")) if self._follows and "subject" in said else made
 
     def _region(
         self, said: Mapping[str, object], header: Callable[[bytes], bytes | None], client: str | None

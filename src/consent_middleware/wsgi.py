@@ -109,7 +109,7 @@ class ConsentMiddleware:
             _Header(environ).get,
             site.clock(),
         )
-        if site.looks:
+        if site.looks and not path.startswith(site.files):
             _look(environ, exchange)
         if site.outbox is not None and site.outbox.is_due:
             _deliver(site)
@@ -262,6 +262,8 @@ class _Responder:
     def _prepare(self) -> None:
         """Settle what the exchange needs before the headers: a staged choice, the app's nonce."""
         exchange, nonce = self._exchange, self._site.hooks.nonce
+        if exchange.identifies and exchange.seen.unbound:
+            self._site.bind(exchange)
         if exchange.staged is not None and not _commit(self._site, exchange.staged):
             exchange.drop_staged()
         if nonce is not None:
@@ -399,6 +401,8 @@ def _look(environ: Environ, exchange: Exchange) -> None:
                 logger.exception("consent_middleware: the %s hook failed; it counts as unknown", name)
     client = environ.get("REMOTE_ADDR") or None
     exchange.circumstances = site.whereabouts.circumstances(said, exchange.header, client)
+    if exchange.seen.unbound:
+        site.bind(exchange)
 
 
 def _deliver(site: Site) -> None:

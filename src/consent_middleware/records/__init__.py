@@ -2,7 +2,13 @@
 
 from consent_middleware.records.background import Background
 from consent_middleware.records.journal import Journal
-from consent_middleware.records.model import AppendRecord, ConsentRecord, NoticeText, build_record
+from consent_middleware.records.model import (
+    AppendRecord,
+    ConsentRecord,
+    NoticeText,
+    build_record,
+    recorded_choice,
+)
 from consent_middleware.records.outbox import Outbox
 from consent_middleware.records.store import NullStore, SqlStore, resolve_url
 
@@ -16,5 +22,6 @@ __all__ = [
     "Outbox",
     "SqlStore",
     "build_record",
+    "recorded_choice",
     "resolve_url",
 ]

@@ -52,6 +52,16 @@ _records = Table(
     Index("consent_records_time", "time"),
 )
 
+# A table of its own: a database of an earlier version gets it without being changed.
+_subjects = Table(
+    "consent_subjects",
+    _metadata,
+    Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("record_id", String(32), nullable=False, unique=True),
+    Column("subject_id", String(255), nullable=False),
+    Index("consent_subjects_subject", "subject_id"),
+)
+
 _notices = Table(
     "consent_notices",
     _metadata,
@@ -101,6 +111,26 @@ class Database:
             for row in connection.execute(select(_records.c.document).order_by(_records.c.sequence)):
                 yield json.loads(row[0])
 
+    def latest(self, subject: str) -> dict[str, Any] | None:
+        """Return the last record of an account, None where there is none.
+
+        Raises:
+            StoreError: The database cannot be read.
+        """
+        query = (
+            select(_records.c.document)
+            .join(_subjects, _subjects.c.record_id == _records.c.record_id)
+            .where(_subjects.c.subject_id == subject)
+            .order_by(_subjects.c.sequence.desc())
+            .limit(1)
+        )
+        try:
+            with self._engine.connect() as connection:
+                document = connection.execute(query).scalar()
+        except (SQLAlchemyError, OSError) as error:
+            raise StoreError(f"the record store cannot be read ({type(error).__name__})") from error
+        return json.loads(document) if document else None
+
     def notice(self, sha256: str) -> str | None:
         """Return the text of a notice by its hash."""
         with self._engine.connect() as connection:
@@ -145,6 +175,8 @@ def _insert(connection: Connection, effect: AppendRecord) -> None:
         notice_sha256=record.notice_sha256,
         document=json.dumps(record.to_dict(), sort_keys=True, ensure_ascii=False),
     )
+    if record.subject_id:
+        _add_once(connection, _subjects, record_id=record.record_id, subject_id=record.subject_id)
 
 
 def _add_once(connection: Connection, table: Table, **values: object) -> None:

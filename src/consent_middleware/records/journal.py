@@ -58,6 +58,14 @@ class Journal:
         else:
             self._replay_waiting()
 
+    def latest(self, subject: str) -> ConsentRecord | None:
+        """Return the last record of an account that the store holds.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        return self.store.latest(subject)
+
     def close(self) -> None:
         """Let go of the store."""
         self.store.close()
@@ -121,14 +129,8 @@ def _read(path: Path) -> list[AppendRecord] | None:
 
 
 def _effect(entry: Any) -> AppendRecord:
-    fields = {
-        "jurisdiction": "",
-        "conflict_notice_shown": False,
-        **entry["record"],
-        "purposes": tuple(entry["record"]["purposes"]),
-    }
     language, text = entry["notice"]
-    return AppendRecord(ConsentRecord(**fields), NoticeText.of(text, language))
+    return AppendRecord(ConsentRecord.from_dict(entry["record"]), NoticeText.of(text, language))
 
 
 def _sync_folder(folder: Path) -> None:

@@ -11,13 +11,16 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from consent_middleware.policy import Choice
+from consent_middleware.signals import Signals
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from consent_middleware.catalog import Catalog
-    from consent_middleware.policy import Choice, Circumstances
+    from consent_middleware.policy import Circumstances
 
-__all__ = ["SCHEMA_VERSION", "AppendRecord", "ConsentRecord", "NoticeText", "build_record"]
+__all__ = ["SCHEMA_VERSION", "AppendRecord", "ConsentRecord", "NoticeText", "build_record", "recorded_choice"]
 
 SCHEMA_VERSION = "1"
 
@@ -43,6 +46,7 @@ class ConsentRecord:
     Attributes:
         record_id: Unique; a replay of the same record writes nothing.
         principal_id: A random pseudonym, None where nothing was ever granted.
+        subject_id: The account, as the site names it; None for a visitor who is not logged in.
         time: RFC 3339, UTC; the hour where the record names no principal.
         state: ``given``, ``refused``, ``custom`` or ``withdrawn``.
         method: ``banner.accept_all``, ``banner.reject_all``, ``prefs``, ``opt_out``, ``api``, ``signal:gpc`` or
@@ -55,6 +59,7 @@ class ConsentRecord:
     schema_version: str
     record_id: str
     principal_id: str | None
+    subject_id: str | None
     time: str
     valid_until: str
     state: str
@@ -68,6 +73,16 @@ class ConsentRecord:
     signals: dict[str, bool]
     conflict_notice_shown: bool
     purposes: tuple[dict[str, Any], ...]
+
+    @classmethod
+    def from_dict(cls, fields: dict[str, Any]) -> ConsentRecord:
+        """Return the record that `to_dict` gave; one of an earlier version lacks what came later.
+
+        Raises:
+            KeyError, TypeError: It is no record.
+        """
+        later = {"subject_id": None, "jurisdiction": "", "conflict_notice_shown": False}
+        return cls(**{**later, **fields, "purposes": tuple(fields["purposes"])})
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain data, fit for JSON."""
@@ -116,6 +131,7 @@ def build_record(
         schema_version=SCHEMA_VERSION,
         record_id=new_id(),
         principal_id=principal,
+        subject_id=circumstances.subject or None,
         time=_rfc3339(at),
         valid_until=_rfc3339(valid_until),
         state=state,
@@ -133,6 +149,33 @@ def build_record(
             for unit in catalog.units
             if unit in choice.granted or unit in choice.refused
         ),
+    )
+
+
+def recorded_choice(catalog: Catalog, record: ConsentRecord) -> Choice:
+    """Return the answer that a record proves, in the units of today's catalogue.
+
+    Under another declaration grants fall and refusals stand (EU-6): a category that was refused as a whole stays so
+    for services that came later.
+    """
+    states = {purpose["id"]: purpose["state"] for purpose in record.purposes}
+    mixed = {purpose["category"] for purpose in record.purposes if purpose["state"] == "given"}
+    stale = record.policy_fingerprint != catalog.fingerprint
+
+    def is_refused(unit: str) -> bool:
+        service = catalog.services.get(unit)
+        if unit in states or service is None:
+            return states.get(unit) == "refused"
+        return states.get(service.category) == "refused" and service.category not in mixed
+
+    return Choice(
+        granted=frozenset() if stale else frozenset(u for u in catalog.units if states.get(u) == "given"),
+        refused=frozenset(filter(is_refused, catalog.units)),
+        at=int(datetime.fromisoformat(record.time).timestamp()),
+        signals=Signals(**record.signals),
+        principal=record.principal_id,
+        stale=stale,
+        by_signal=record.method.startswith("signal:"),
     )
 
 

@@ -79,8 +79,7 @@ class Outbox:
 def _read(path: Path) -> ConsentRecord | None:
     """Return a file's record; None for one that another worker has told, or that is not ours."""
     try:
-        fields = json.loads(path.read_text("utf-8"))
-        return ConsentRecord(**{**fields, "purposes": tuple(fields["purposes"])})
+        return ConsentRecord.from_dict(json.loads(path.read_text("utf-8")))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError):

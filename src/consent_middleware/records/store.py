@@ -11,6 +11,8 @@ import threading
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
+from consent_middleware.records.model import ConsentRecord
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
@@ -34,6 +36,10 @@ class NullStore:
 
     def append(self, effects: Sequence[AppendRecord]) -> None:
         """Accept the records and keep none."""
+
+    def latest(self, _subject: str) -> ConsentRecord | None:
+        """Know nobody."""
+        return None
 
     def close(self) -> None:
         """Do nothing."""
@@ -72,6 +78,15 @@ class SqlStore:
     def notice(self, sha256: str) -> str | None:
         """Return the text of a notice by its hash, None for one that was never shown."""
         return self._database().notice(sha256)
+
+    def latest(self, subject: str) -> ConsentRecord | None:
+        """Return the last record of an account, None where there is none.
+
+        Raises:
+            StoreError: The database cannot be read.
+        """
+        found = self._database().latest(subject)
+        return ConsentRecord.from_dict(found) if found else None
 
     def close(self) -> None:
         """Let go of the database's connections; the next record opens it again."""
