@@ -255,14 +255,15 @@ class Exchange:
     def finish(self, reply: Reply) -> Headers:
         """Return a reply's final headers: its length, and deletions where a choice was refused."""
         headers = list(reply.headers)
-        if reply.is_personal:
-            binding = self.binding
-            set_already = any(name == b"set-cookie" for name, _ in headers)
-            headers += binding[1:] if set_already else binding
+        if reply.is_personal and not self.path.startswith(
+            WELL_KNOWN
+        ):  # the status resource sets no cookie (DNT-3)
+            has_answer = any(name == b"set-cookie" for name, _ in headers)
+            headers += self.binding[1:] if has_answer else self.binding
+            if reply.outcome is None:
+                headers += self.lasting_cookie()
         if reply.outcome is not None:
             headers += self.deletions(reply.outcome.visitor, path="/")
-        elif reply.is_personal:
-            headers += self.lasting_cookie()
         if self.site.tk and reply.is_personal:
             headers.append((b"tk", self._tk(reply)))
         return [*headers, (b"content-length", str(len(reply.body)).encode("ascii"))]

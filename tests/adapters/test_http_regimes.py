@@ -414,6 +414,7 @@ def test_tk(serve: Serve, regime: str, headers: dict[str, str], status: str) -> 
     assert found.get("content-type") == "application/tracking-status+json"
     assert found.json() == {"tracking": status, "policy": "/privacy", "config": "/_consent/preferences"}
     assert "no-store" in (found.get("cache-control") or "")
+    assert found.all("set-cookie") == []
     assert serve(handler, {"site": {"regime": regime}}).visit(headers=headers).all("tk") == []
 
 
