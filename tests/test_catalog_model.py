@@ -187,6 +187,40 @@ def test_asked_without_any_declaration() -> None:
     assert make_catalog().asked == {"functional", "analytics", "performance", "marketing"}
 
 
+def test_prompted_is_asked_where_all_is_by_consent() -> None:
+    """The banner asks about everything that can be answered."""
+    assert SHOP.prompted == SHOP.asked
+
+
+@pytest.mark.conformance("EU-8")
+def test_prompted_leaves_out_what_runs_until_objected() -> None:
+    """EU-8: an objection is offered, not asked for; the category's services go with it."""
+    catalog = make_catalog(*SHOP.services.values(), basis={"analytics": Basis.EXEMPT_WITH_OBJECTION})
+    assert catalog.asked == SHOP.asked
+    assert catalog.asked - catalog.prompted == {"analytics", "stats", "share"}
+
+
+@pytest.mark.conformance("EU-8")
+def test_prompted_leaves_out_what_is_exempt() -> None:
+    """EU-8: what is not even asked about is not prompted for."""
+    catalog = make_catalog(*SHOP.services.values(), basis={"analytics": Basis.EXEMPT})
+    assert catalog.prompted == {"functional", "marketing", "map", "own-ads"}
+
+
+def test_prompted_with_listed_categories() -> None:
+    """A category the site lists follows its basis, with or without services."""
+    listed = ("performance", "marketing")
+    catalog = make_catalog(declared=listed, basis={"performance": Basis.EXEMPT_WITH_OBJECTION})
+    assert catalog.asked == {*listed}
+    assert catalog.prompted == {"marketing"}
+
+
+def test_nothing_is_prompted_where_all_is_by_objection() -> None:
+    """Then no banner has a reason to show."""
+    catalog = make_catalog(service("stats", "analytics"), basis={"analytics": Basis.EXEMPT_WITH_OBJECTION})
+    assert catalog.prompted == frozenset()
+
+
 @pytest.mark.conformance("CA-11")
 def test_shares_are_marketing_and_what_sells() -> None:
     """CA-11: M is marketing, everything that sells or shares, and a category that holds such a service."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 from base64 import urlsafe_b64encode
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -45,7 +46,8 @@ def stored(draw: st.DrawFn) -> tuple[Catalog, Choice]:
     signals = Signals(draw(st.booleans()), draw(st.booleans()))
     choice = make_choice(catalog, granted, now=draw(st.integers(0, 2**35)), signals=signals)
     principal = PRINCIPAL if choice.granted else None
-    return catalog, Choice(choice.granted, choice.refused, choice.at, signals, principal)
+    by_signal, pending = draw(st.booleans()), draw(st.booleans())
+    return catalog, replace(choice, principal=principal, by_signal=by_signal, pending=pending)
 
 
 def codec(catalog: Catalog = SHOP, *keys: str, site_id: str = "") -> ChoiceCodec:
@@ -194,6 +196,23 @@ def test_a_signed_value_of_this_layout_is_read() -> None:
     assert codec().decode(sign(f"v1.{SHOP.fingerprint}.0000..1.")) == Choice(frozenset(), frozenset(), 1)
 
 
+@pytest.mark.parametrize("flags", range(16))
+def test_every_digit_of_flags_is_read(flags: int) -> None:
+    """Four bits: GPC, DNT, made by a signal, still to be recorded; each is written as it was read."""
+    gpc, dnt, by_signal, pending = (bool(flags & bit) for bit in (1, 2, 4, 8))
+    choice = Choice(
+        frozenset(), frozenset(), 1, Signals(gpc=gpc, dnt=dnt), by_signal=by_signal, pending=pending
+    )
+    value = sign(f"v1.{SHOP.fingerprint}.{flags:x}000..1.")
+    assert codec().decode(value) == choice
+    assert codec().encode(choice) == value.decode()
+
+
+def test_a_seventeenth_flag_is_no_choice() -> None:
+    """What this version does not write is not guessed at, though it is a digit elsewhere in the state."""
+    assert codec().decode(sign(f"v1.{SHOP.fingerprint}.g000..1.")) is None
+
+
 def test_a_non_ascii_payload_is_no_choice() -> None:
     """Signed bytes that are no ASCII are no choice and no error."""
     signer = Signer(
@@ -278,6 +297,19 @@ def test_a_stale_choice_keeps_time_signals_and_id() -> None:
     found = codec(make_catalog()).decode(codec().encode(before).encode())
     assert found is not None
     assert (found.at, found.signals, found.principal) == (NOW, Signals(gpc=True), PRINCIPAL)
+
+
+@pytest.mark.parametrize("by_signal", [False, True])
+@pytest.mark.parametrize("pending", [False, True])
+@pytest.mark.conformance("CA-3")
+def test_a_stale_choice_keeps_what_made_it(*, by_signal: bool, pending: bool) -> None:
+    """CA-3: an opt-out by signal stays one, and is still recorded, when the declaration changes."""
+    before = replace(answer(), signals=Signals(gpc=True), by_signal=by_signal, pending=pending)
+    after = make_catalog(*SHOP.services.values(), service("new", "marketing"))
+    found = codec(after).decode(codec().encode(before).encode())
+    assert found is not None
+    assert (found.stale, found.by_signal, found.pending) == (True, by_signal, pending)
+    assert {"marketing", "ads", "new"} <= found.refused
 
 
 @modest

@@ -32,6 +32,7 @@ class Method(StrEnum):
     OPT_OUT = "opt_out"
     GPC = "signal:gpc"
     DNT = "signal:dnt"
+    LAPSED = "lapsed"  # an answer that ended, or cannot be read any more
 
     ACCEPT_ALL = "banner.accept_all"
     REJECT_ALL = "banner.reject_all"
@@ -114,7 +115,7 @@ class Choices:
         """
         before = visitor.choice
         choice = (
-            opt_out(self._catalog, before, now=now, signals=visitor.signals)
+            opt_out(self._catalog, self._living(visitor, now), now=now, signals=visitor.signals)
             if answer.opts_out
             else make_choice(self._catalog, answer.granted, now=now, signals=visitor.signals)
         )
@@ -130,6 +131,9 @@ class Choices:
         grants = not after.decision.granted <= visitor.decision.granted
         opts_out = self._is_opt_out(visitor, choice)
         return Outcome(after, cookie, (record,), grants, opts_out)
+
+    def _living(self, visitor: Visitor, now: float) -> Choice | None:
+        return self._rules.living(visitor.choice, visitor.circumstances.regime, now)[0]
 
     def _is_opt_out(self, visitor: Visitor, choice: Choice) -> bool:
         """Return whether an answer ends selling and sharing where the law lets them begin unasked."""
@@ -161,7 +165,9 @@ class Choices:
         choice = visitor.choice
         if choice is None or not choice.pending:
             return None
-        method = Method.GPC if choice.signals.gpc else Method.DNT
+        method = Method.LAPSED
+        if choice.by_signal:
+            method = Method.GPC if choice.signals.gpc else Method.DNT
         return self._record(visitor, choice, method, earlier=choice.principal, language=language, now=now)
 
     def _record(

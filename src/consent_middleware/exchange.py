@@ -428,7 +428,9 @@ class Exchange:
             effect = site.choices.signalled(visitor, language=self.visitor_language, now=self.now)
             if effect is None or visitor.choice is None or not site.background.add(effect):
                 return []
-            choice = replace(visitor.choice, pending=False)
+            recorded = visitor.choice
+            principal = recorded.principal if recorded.granted else None
+            choice = replace(recorded, pending=False, principal=principal)
         cookie = site.choices.cookie(choice, visitor.circumstances.regime, secure=self.secure)
         return [(b"set-cookie", cookie)]
 

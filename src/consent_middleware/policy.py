@@ -188,8 +188,9 @@ def opt_out(catalog: Catalog, before: Choice | None, *, now: float, signals: Sig
     shared = catalog.shares & catalog.asked
     granted = before.granted - shared if before else frozenset[str]()
     refused = before.refused | shared if before else shared
-    at = before.at if before and granted else _hour(now)
-    return Choice(granted, refused, at, signals)
+    if before and granted:  # what is kept was said then, under the signals of then
+        return Choice(granted, refused, before.at, before.signals)
+    return Choice(granted, refused, _hour(now), signals)
 
 
 def stricter(one: Choice | None, other: Choice | None) -> Choice | None:
@@ -239,12 +240,13 @@ def decide(
             granted.add(unit)
     _close_categories(catalog, granted, reasons)
     said = stored.granted | stored.refused if stored else frozenset[str]()
-    answered = stored is not None and catalog.prompted <= said
+    prompt = case.prompts(said)
+    answered = stored is not None and catalog.prompted <= said and not prompt
     return Decision(
         granted=frozenset(granted),
         withdrawn=case.withdrawn - granted,
         reasons=reasons,
-        prompt=case.prompts(said),
+        prompt=prompt,
         answered=answered,
         notices=case.notices(frozenset(granted)),
         tracking=case.tracking(frozenset(granted)),
@@ -314,6 +316,8 @@ class _Case:
                 if self.circumstances.minor:
                     return False, "denied: the visitor is under 16 and has not opted in"
             return True, f"allowed: the visitor did not object (regime {self.circumstances.regime})"
+        if self.circumstances.minor and unit in self.catalog.shares:
+            return False, "denied: the visitor is under 16 and has not opted in"
         if category.basis is Basis.EXEMPT_WITH_OBJECTION:
             return True, "allowed: exempt, and the visitor did not object"
         if self.stored and self.stored.stale:
@@ -325,10 +329,11 @@ class _Case:
         catalog = self.catalog
         if self.honoured and self.rules.when_on is WhenOn.QUIET:
             return False
+        young = catalog.shares & catalog.asked if self.circumstances.minor else frozenset[str]()
         if not self.circumstances.is_open:
-            return not catalog.prompted <= said
+            return not catalog.prompted | young <= said
         lost = self.lapsed or self.circumstances.unreadable  # then a refusal is written
-        return self.circumstances.minor and not lost and not (catalog.shares & catalog.asked) <= said
+        return not lost and not young <= said
 
     @property
     def withdrawn(self) -> frozenset[str]:
@@ -352,7 +357,9 @@ class _Case:
     def tracking(self, granted: frozenset[str]) -> str:
         """Return where the visitor stands, as ``Tk`` says it."""
         agreed = self.stored.granted if self.stored and not self.stored.stale else frozenset()
-        return "C" if agreed & granted else "T" if self.catalog.shares & granted else "N"
+        if (self.catalog.shares & granted) - agreed:
+            return "T"
+        return "C" if agreed & granted else "N"
 
 
 def _close_categories(catalog: Catalog, granted: set[str], reasons: dict[str, str]) -> None:
@@ -384,6 +391,7 @@ def lasting_opt_out(
     granted = stored.granted - case.overruled if stored else frozenset[str]()
     refused = stored.refused if stored else frozenset[str]()
     denied = (case.signalled & catalog.asked) - granted - refused
+    by_signal = stored.by_signal if stored and refused else bool(denied)
     if lapsed or circumstances.unreadable:
         denied |= (catalog.shares & catalog.asked) - granted - refused
     if denied:
@@ -393,12 +401,13 @@ def lasting_opt_out(
             at=stored.at if stored and granted else _hour(now),
             signals=_either(stored.signals if stored else NO_SIGNALS, case.honoured),
             principal=stored.principal if stored else None,
-            by_signal=not refused,
+            by_signal=by_signal,
             pending=True,
             account=stored.account if stored else "",
         )
     if stored and refused and not granted and now >= stored.at + _REFRESH_DAYS * _DAY_S:
-        return replace(stored, at=_hour(now))
+        # Who grants nothing has no identifier, once it is recorded what became of their grants.
+        return replace(stored, at=_hour(now), principal=stored.principal if stored.pending else None)
     return None
 
 

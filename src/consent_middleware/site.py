@@ -219,9 +219,11 @@ class Site:
 
     def _record(self, effect: AppendRecord) -> None:
         """Make what a signal changed durable; nobody waits for it."""
-        self.store.append([effect])
-        if self.outbox is not None:
-            self.outbox.put(effect.record)
+        try:
+            self.store.append([effect])
+        finally:  # who else must hear of it is told all the same
+            if self.outbox is not None:
+                self.outbox.put(effect.record)
 
     def commit(self, outcome: Outcome) -> tuple[ConsentRecord, ...] | None:
         """Make a choice durable, in the store or else in the journal. Blocks until it is.

@@ -289,7 +289,10 @@ class Visitors:
         """
         old = seen.visitor
         said = self._said(cookie, secure, old.circumstances)
-        merged = stricter(old.choice, account) or Choice(frozenset(), frozenset(), int(now) // 3600 * 3600)
+        regime = old.circumstances.regime
+        merged = stricter(
+            self._rules.living(old.choice, regime, now)[0], self._rules.living(account, regime, now)[0]
+        ) or Choice(frozenset(), frozenset(), int(now) // 3600 * 3600)
         choice = replace(merged, account=said.account)
         visitor = self.with_choice(choice, old.signals, now, old.circumstances)
         value = self._codec.encode(choice)

@@ -7,6 +7,7 @@ nobody knows is strict: unknown means opt-in. What hooks return is the site's wo
 from __future__ import annotations
 
 import logging
+import re
 from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -28,7 +29,8 @@ HOOKS = ("region", "age_class", "subject")
 
 _MINORS = frozenset({"under_13", "13_15"})
 _AGES = frozenset({*_MINORS, "adult", "unknown"})
-_LONGEST = 64
+_NOWHERE = frozenset({"XX", "T1", "ZZ"})  # what delivery networks say of who is nowhere
+_WORD = re.compile(r"[A-Za-z_-]{1,16}\Z")
 
 
 class Whereabouts:
@@ -70,8 +72,9 @@ class Whereabouts:
             client: The peer's address.
         """
         age = said.get("age_class") or "unknown"
-        if age not in _AGES:
+        if not isinstance(age, str) or age not in _AGES:
             self._tell("age_class", age, ", ".join(sorted(_AGES)))
+            age = "unknown"
         subject = said.get("subject")
         made = self._made(self._region(said, header, client), bool(subject), age in _MINORS)
         return replace(made, subject=str(subject or "")) if self._follows and "subject" in said else made
@@ -82,12 +85,18 @@ class Whereabouts:
         told = said.get("region")
         if told:
             region = read_region(told) if isinstance(told, str) else ""
-            if not region:
+            if region:
+                return region
+            if not (isinstance(told, str) and told.upper() in _NOWHERE):
                 self._tell("region", told, "'DE', 'US-CA' or None")
-            return region
+                return ""
         found = region_from_headers(self._headers, header) if self._headers else ""
         return found or (self._geo.region(client or "") if self._geo else "")
 
     def _tell(self, hook: str, answer: object, accepted: str) -> None:
-        words = f"the {hook} hook returned {str(answer)[:_LONGEST]!r}; accepted: {accepted}. It counts as unknown."
+        # What it returned may say more of a visitor than a log may hold.
+        shown = (
+            repr(answer) if isinstance(answer, str) and _WORD.match(answer) else f"a {type(answer).__name__}"
+        )
+        words = f"the {hook} hook returned {shown}; accepted: {accepted}. It counts as unknown."
         self._reporter.once(logging.ERROR, ("hook", hook), words)

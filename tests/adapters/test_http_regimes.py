@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from conftest import NOW
+from consent_middleware.errors import StoreError
 from consent_middleware.policy import Choice
 from consent_middleware.signals import Signals
 
@@ -296,6 +297,45 @@ def test_an_unknown_age_class_is_told(serve: Serve, log: pytest.LogCaptureFixtur
 
 
 # -- who else hears of an opt-out
+
+
+def test_an_opt_out_keeps_no_identifier(serve: Serve) -> None:
+    """A signal that takes the last grant is recorded under the visitor's id, and the cookie then drops it."""
+    app = serve((200, [HTML], [PAGE]), {"site": {"regime": "opt-out"}, "signals": {"dnt_scope": "all"}})
+    first = app.visit(headers={"cookie": app.granting("all"), **DNT})
+    second = app.visit(headers={"cookie": consent(first), **DNT})
+    app.site.background.drain()
+    (record,) = app.records()
+    assert record["principal_id"] is not None
+    choice = stored(app, consent(second))
+    assert choice is not None
+    assert (choice.granted, choice.principal, choice.pending) == (frozenset(), None, False)
+
+
+def test_a_lost_answer_is_recorded_as_that(shop: Client) -> None:
+    """Without a signal nothing is called one."""
+    first = shop.visit(headers={"cookie": "__Host-consent=v1.AAAAAAAA.0000..6a000000..forged"})
+    shop.visit(headers={"cookie": consent(first)})
+    shop.site.background.drain()
+    assert [record["method"] for record in shop.records()] == ["lapsed"]
+
+
+def test_the_site_hears_of_a_signal_though_the_store_is_away(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CA-5: who else must know is told whatever becomes of the record."""
+    told: list[Any] = []
+    app = serve((200, [HTML], [PAGE]), OPEN, on_opt_out=told.append)
+
+    def away(_: object) -> None:
+        raise StoreError("the database is away")
+
+    monkeypatch.setattr(app.site.store, "append", away)
+    first = app.visit(headers=GPC)
+    app.visit(headers={"cookie": consent(first), **GPC})
+    app.site.background.drain()
+    app.get("/")
+    assert [record.method for record in told] == ["signal:gpc"]
 
 
 @pytest.mark.conformance("CA-5")

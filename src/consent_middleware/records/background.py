@@ -46,7 +46,10 @@ class Background:
         """Take a record; return False where too many wait."""
         try:
             self._queue().put_nowait(effect)
-        except queue.Full:
+        except (
+            queue.Full,
+            RuntimeError,
+        ):  # no thread can be started: at the end of the process, or of its means
             return False
         return True
 
@@ -68,10 +71,9 @@ class Background:
         with self._lock:
             if self._started is None:
                 waiting: queue.Queue[AppendRecord] = queue.Queue(self._size)
+                name = "consent-records"
+                threading.Thread(target=self._work, args=(waiting,), name=name, daemon=True).start()
                 self._started = os.getpid(), waiting
-                threading.Thread(
-                    target=self._work, args=(waiting,), name="consent-records", daemon=True
-                ).start()
             return self._started[1]
 
     def _work(self, waiting: queue.Queue[AppendRecord]) -> None:

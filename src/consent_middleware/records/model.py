@@ -49,8 +49,8 @@ class ConsentRecord:
         subject_id: The account, as the site names it; None for a visitor who is not logged in.
         time: RFC 3339, UTC; the hour where the record names no principal.
         state: ``given``, ``refused``, ``custom`` or ``withdrawn``.
-        method: ``banner.accept_all``, ``banner.reject_all``, ``prefs``, ``opt_out``, ``api``, ``signal:gpc`` or
-            ``signal:dnt``.
+        method: ``banner.accept_all``, ``banner.reject_all``, ``prefs``, ``opt_out``, ``api``, ``signal:gpc``,
+            ``signal:dnt`` or ``lapsed`` (an answer that ended or cannot be read, where silence would allow).
         jurisdiction: Where the visitor was, as ISO 3166 says it; empty where unknown.
         conflict_notice_shown: A yes was given while a signal said no, beside the words that say so (CA-2).
         purposes: Per service or category: id, category, recipients, retention, state.

@@ -49,11 +49,15 @@ class Outbox:
         path = self._folder / f"{record.record_id}.json"
         aside = path.with_name(f"{secrets.token_hex(8)}.part")
         try:
-            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            for folder in (self._folder.parent, self._folder):
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             with aside.open("w", encoding="utf-8") as file:
                 json.dump(record.to_dict(), file)
                 file.flush()
                 os.fsync(file.fileno())
+            # The hour, as in the records of those who refuse.
+            hour = int(time.time()) // 3600 * 3600
+            os.utime(aside, (hour, hour))
             aside.rename(path)
         except OSError as error:
             _log.error("consent_middleware: an opt-out waits in memory only (%s)", error.strerror)
@@ -73,7 +77,10 @@ class Outbox:
     def done(self, record: ConsentRecord) -> None:
         """Forget an opt-out that the hook has taken."""
         self._unwritten.pop(record.record_id, None)
-        (self._folder / f"{record.record_id}.json").unlink(missing_ok=True)
+        try:
+            (self._folder / f"{record.record_id}.json").unlink(missing_ok=True)
+        except OSError as error:
+            _log.error("consent_middleware: an opt-out will be told again (%s)", error.strerror)
 
 
 def _read(path: Path) -> ConsentRecord | None:
