@@ -9,7 +9,7 @@ PORT   ?= 8000
 SERVER ?= asgi
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint types unit browser conformance assets bench wheel clean
+.PHONY: demo test lint types unit browser browser-there browser-layers browser-pages conformance assets bench wheel clean
 
 $(VENV)/.demo: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "No venv module: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
@@ -27,9 +27,10 @@ demo: $(VENV)/.demo
 	@$(BIN)/python -m examples.shop --port $(PORT) --server $(SERVER)
 
 # Cheap checks first. A browser test never skips: without a browser `make test` fails and says what to install.
-# The browser's tests mostly wait, so the others run beside them; each prints when it is done.
-test: lint types
-	@$(MAKE) --no-print-directory -j2 --output-sync=target unit browser
+# The browser's tests mostly wait, so the others run beside them, and those of the layers beside the rest; each
+# prints when it is done.
+test: lint types browser-there
+	@$(MAKE) --no-print-directory -j3 --output-sync=target unit browser-layers browser-pages
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -41,13 +42,20 @@ types: $(VENV)/.test
 unit: $(VENV)/.test
 	$(BIN)/python -m pytest -q -m "not browser"
 
-browser: $(VENV)/.test
+browser: browser-there browser-layers browser-pages
+
+browser-there: $(VENV)/.test
 	@$(BIN)/python tests/browser/install.py
-	$(BIN)/python -m pytest -q -m browser
+
+LAYERS := tests/browser/test_browser_layers.py tests/browser/test_browser_guard.py
+browser-layers: browser-there
+	$(BIN)/python -m pytest -q -m browser $(LAYERS)
+
+browser-pages: browser-there
+	$(BIN)/python -m pytest -q -m browser $(addprefix --ignore=,$(LAYERS))
 
 # Every test that shows an id of tests/conformance/ids.py, in a browser or not, and a table of the ids.
-conformance: $(VENV)/.test
-	@$(BIN)/python tests/browser/install.py
+conformance: browser-there
 	$(BIN)/python -m pytest -q --conformance
 
 bench: $(VENV)/.test

@@ -92,7 +92,40 @@ def test_where_everything_is_granted_nothing_waits() -> None:
     """There is no holding at all, so that a page costs nothing."""
     catalog = make_config(use=["google-analytics"], services=SERVICES).catalog
     subject = Holdings(catalog)
-    assert subject.of(frozenset(unit for unit, _ in catalog.reach if unit)) is None
+    assert subject.of(catalog.asked | {unit for unit, _ in catalog.reach if unit}) is None
+
+
+def test_what_no_host_tells_waits_all_the_same() -> None:
+    """A category without a service that has hosts is still what an element can be marked up with."""
+    subject = Holdings(make_config(site={"catalog_hosts": False}).catalog)
+    found = subject.of(frozenset())
+    assert found is not None
+    held = found.marked("functional")
+    assert held is not None
+    assert held.units == ("functional",)
+
+
+@pytest.mark.parametrize(
+    ("names", "waits"),
+    [
+        ("stats", True),
+        ("marketing", True),
+        ("stats marketing", True),
+        ("stats essential", False),
+        ("essential", False),
+        ("maps", False),
+        ("stats maps", False),
+        ("nobody", True),
+        ("!analytics", True),
+        ("", False),
+        (" ", False),
+    ],
+)
+def test_what_is_marked_up_waits_for_any_of_its_names(names: str, waits: bool) -> None:  # noqa: FBT001 - a column
+    """A name that is granted or always on lets it through; one that nobody declares never does."""
+    found = holdings().of(frozenset({"maps"}))
+    assert found is not None
+    assert (found.marked(names) is not None) is waits
 
 
 def test_the_same_grants_share_one_holding() -> None:

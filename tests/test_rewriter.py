@@ -574,3 +574,92 @@ def test_an_inline_script_longer_than_the_bound_is_known_by_its_beginning() -> N
     page = b"<script>houseStats();" + b"x;" * 40_000 + b"</script><img src=//t.example/p>"
     assert stream(rewriter(), cut(page, 4_096)) == whole(page)
     assert whole(page).startswith(b'<script type="text/plain"')
+
+
+# -- templates that the page marked up: some browsers read ahead, and ask for what stands in one
+
+FREE = b"https://cdn.nobody.test/"
+INSIDE = [
+    (b'<img src="%sa.gif">', b'<img data-service="MARK" data-src="%sa.gif">'),
+    (
+        b"<script src=%sa.js></script>",
+        b'<script type="text/plain" data-service="MARK" data-src=%sa.js></script>',
+    ),
+    (
+        b'<link rel=stylesheet href="%sa.css">',
+        b'<link data-service="MARK" rel=stylesheet data-href="%sa.css">',
+    ),
+    (b'<video poster="%sa.gif"></video>', b'<video data-service="MARK" data-poster="%sa.gif"></video>'),
+]
+
+
+def template(inner: bytes, mark: bytes = b'data-category="marketing"') -> bytes:
+    """Return a page with a template."""
+    return b"<!doctype html><body><img src=%sb.gif><template %s><div>%s</div></template><img src=%sc.gif>" % (
+        FREE, mark, inner, FREE
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("live", "inert"), INSIDE, ids=["img", "script", "link", "video"])
+@pytest.mark.parametrize(
+    ("mark", "name"),
+    [
+        (b'data-category="marketing"', b"marketing"),
+        (b"data-service=stats", b"stats"),
+        (b'DATA-NAME="video"', b"video"),
+        (b'id="x" data-category="!analytics"', b"!analytics"),
+        (b'data-service="nobody-declared"', b"nobody-declared"),
+    ],
+)
+def test_what_stands_in_a_marked_template_waits(live: bytes, inert: bytes, mark: bytes, name: bytes) -> None:
+    """Whoever's it is; what stands around it is left alone."""
+    page = template(live % FREE, mark)
+    assert whole(page) == template(inert.replace(b"MARK", name) % FREE, mark)
+
+
+@pytest.mark.parametrize(("live", "inert"), INSIDE, ids=["img", "script", "link", "video"])
+def test_a_marked_template_waits_at_every_split(live: bytes, inert: bytes) -> None:
+    """However the page comes, its end included."""
+    page = template(live % FREE)
+    expected = template(inert.replace(b"MARK", b"marketing") % FREE)
+    for size in (1, 7, 40):
+        assert stream(rewriter(), cut(page, size)) == expected
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        template(INSIDE[0][0] % FREE, b""),
+        template(INSIDE[0][0] % FREE, b'data-category="essential"'),
+        template(b'<img src="/own.gif"><img src="https://shop.example/own.gif"><a href="%s">x</a>' % FREE),
+        b"<template><template data-category=marketing></template><img src=%sa.gif></template>" % FREE,
+        b"<!-- <template data-category=marketing> --><img src=%sa.gif>" % FREE,
+        b'<p title="<template data-category=marketing>"></p><img src=%sa.gif>' % FREE,
+        b"<script>'<template data-category=marketing>'</script><img src=%sa.gif>" % FREE,
+    ],
+)
+def test_other_templates_are_left_alone(page: bytes) -> None:
+    """Unmarked, in use, the site's own, closed again, or no template at all."""
+    assert whole(page) == page
+
+
+def test_a_template_within_one_waits_with_it() -> None:
+    """Until the outer one ends; an inner mark of its own counts inside."""
+    page = (
+        b"<template data-category=marketing><template><img src=%sa.gif></template>"
+        b"<template data-service=stats><img src=%sb.gif></template><img src=%sc.gif></template><img src=%sd.gif>"
+    ) % (FREE, FREE, FREE, FREE)  # fmt: skip
+    found = re.findall(rb"data-service=\"(\w+)\" data-src=\S+/(\w)\.gif", whole(page))
+    assert found == [(b"marketing", b"a"), (b"stats", b"b"), (b"marketing", b"c")]
+
+
+def test_a_granted_template_is_left_alone() -> None:
+    """Nothing waits for what the visitor agreed to."""
+    page = template(INSIDE[0][0] % FREE, b'data-service="stats"')
+    assert whole(page, "stats") == page
+
+
+def test_an_end_that_never_began_ends_nothing() -> None:
+    """A stray end tag is no error."""
+    page = b"</template>" + template(INSIDE[0][0] % FREE)
+    assert b'data-service="marketing" data-src' in whole(page)

@@ -9,6 +9,7 @@ import os
 import secrets
 import signal
 import sys
+import tomllib
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,13 +17,16 @@ from typing import TYPE_CHECKING
 if not __package__:  # started as `python examples/shop`
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
+from consent_middleware import load_config
 from examples.shop.ports import HOST, listen
-from examples.shop.site import FOLDER, Shop
+from examples.shop.site import CONFIG, FOLDER, Shop
 from examples.shop.tracker import Tracker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from socket import socket
+
+    from consent_middleware import ConsentConfig
 
 _FRAMEWORKS = {"asgi": "Starlette on uvicorn", "wsgi": "Flask on werkzeug"}
 _LOOK_FOR = """\
@@ -35,6 +39,7 @@ What to look for
   3  "Cookie settings", at the bottom left: withdraw, open another page, and they are gone.
   4  The same with scripts off, with Global Privacy Control on, on the error page, the page that streams
      (Kiln) and the page that a CDN may keep (About).
+  5  Start it with --regime opt-out to see it as in California: no banner, and links at the bottom left.
 """
 
 
@@ -64,7 +69,7 @@ def _run(options: argparse.Namespace) -> None:
         shop = Shop(tracker_port, options.tracker_host)
         secret_key = os.environ.get("CONSENT_SECRET_KEY") or _development_key(FOLDER / ".env")
         prepare = {"asgi": _prepare_asgi, "wsgi": _prepare_wsgi}[options.server]
-        serve = prepare(shop, listener, secret_key)
+        serve = prepare(shop, listener, secret_key, _declaration(options.regime))
         print(f"Example Shop, {options.server.upper()}: {_FRAMEWORKS[options.server]}\n")
         print(f"Open      http://{HOST}:{port}")
         print(f"Tracker   http://localhost:{tracker_port}  (plays Google, Meta and YouTube)")
@@ -79,6 +84,12 @@ def _options() -> argparse.Namespace:
         "--port", type=int, default=8000, help="where to listen; a taken port is stepped over"
     )
     parser.add_argument("--server", choices=sorted(_FRAMEWORKS), default="asgi", help="default: asgi")
+    parser.add_argument(
+        "--regime",
+        choices=["opt-in", "opt-out", "none"],
+        default=os.environ.get("SHOP_REGIME"),
+        help="what silence means; else SHOP_REGIME, else what consent.toml says",
+    )
     parser.add_argument(
         "--tracker-port",
         type=int,
@@ -104,6 +115,15 @@ def _listen(port: int) -> socket:
     return listener
 
 
+def _declaration(regime: str | None) -> Path | ConsentConfig:
+    """Return consent.toml, or what it says with another regime in its place."""
+    if not regime:
+        return CONFIG
+    declared = tomllib.loads(CONFIG.read_text("utf-8"))
+    declared["site"]["regime"] = regime
+    return load_config(declared).at(FOLDER)
+
+
 def _development_key(path: Path) -> str:
     """Return the key kept in a file that git ignores, so that choices outlive a restart; made when first needed."""
     with contextlib.suppress(OSError):
@@ -117,23 +137,27 @@ def _development_key(path: Path) -> str:
     return key
 
 
-def _prepare_asgi(shop: Shop, listener: socket, secret_key: str) -> Callable[[], None]:
+def _prepare_asgi(
+    shop: Shop, listener: socket, secret_key: str, config: Path | ConsentConfig
+) -> Callable[[], None]:
     import uvicorn  # noqa: PLC0415 - only the server that was asked for
 
     from examples.shop.asgi_app import create_app  # noqa: PLC0415 - as above
 
-    config = uvicorn.Config(create_app(shop, secret_key), log_level="warning", lifespan="off")
-    return partial(uvicorn.Server(config).run, sockets=[listener])
+    settings = uvicorn.Config(create_app(shop, secret_key, config), log_level="warning", lifespan="off")
+    return partial(uvicorn.Server(settings).run, sockets=[listener])
 
 
-def _prepare_wsgi(shop: Shop, listener: socket, secret_key: str) -> Callable[[], None]:
+def _prepare_wsgi(
+    shop: Shop, listener: socket, secret_key: str, config: Path | ConsentConfig
+) -> Callable[[], None]:
     from werkzeug.serving import make_server  # noqa: PLC0415 - only the server that was asked for
 
     from examples.shop.wsgi_app import create_app  # noqa: PLC0415 - as above
 
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     host, port = listener.getsockname()
-    app = create_app(shop, secret_key)
+    app = create_app(shop, secret_key, config)
     return make_server(host, port, app, threaded=True, fd=listener.fileno()).serve_forever
 
 

@@ -16,17 +16,22 @@ from consent_middleware.asgi import ConsentMiddleware
 from examples.shop.site import CONFIG, Reply, Request, Shop
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from starlette.requests import Request as StarletteRequest
+
+    from consent_middleware import ConsentConfig
 
 __all__ = ["create_app"]
 
 
-def create_app(shop: Shop, secret_key: str) -> ConsentMiddleware:
+def create_app(shop: Shop, secret_key: str, config: Path | ConsentConfig = CONFIG) -> ConsentMiddleware:
     """Return the shop as an ASGI app.
 
     Args:
         shop: The pages.
         secret_key: Signs the session and the consent.
+        config: The declaration.
     """
 
     async def endpoint(request: StarletteRequest) -> Response:
@@ -38,7 +43,7 @@ def create_app(shop: Shop, secret_key: str) -> ConsentMiddleware:
         routes=[Route("/{path:path}", endpoint, methods=["GET", "POST"])],
         middleware=[Middleware(SessionMiddleware, secret_key=secret_key, max_age=None)],
     )
-    return ConsentMiddleware(app, CONFIG, secret_key)
+    return ConsentMiddleware(app, config, secret_key)
 
 
 def _asked(request: StarletteRequest, form: dict[str, str]) -> Request:

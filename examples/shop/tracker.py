@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Tracker"]
 
-_KEPT = 500
+_KEPT = 20_000  # the browser tests count what comes
 _ID = re.compile(r"tracker_id=(\w+)")
 _PIXEL = bytes.fromhex(
     "47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b"

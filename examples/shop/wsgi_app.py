@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import flask
 
 from consent_middleware.wsgi import ConsentMiddleware
 from examples.shop.site import CONFIG, Reply, Request, Shop
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from consent_middleware import ConsentConfig
+
 __all__ = ["create_app"]
 
 
-def create_app(shop: Shop, secret_key: str) -> flask.Flask:
+def create_app(shop: Shop, secret_key: str, config: Path | ConsentConfig = CONFIG) -> flask.Flask:
     """Return the shop as a WSGI app.
 
     Args:
         shop: The pages.
         secret_key: Signs the session and the consent.
+        config: The declaration.
     """
     app = flask.Flask(__name__, static_folder=None)
     app.secret_key = secret_key
@@ -25,7 +33,7 @@ def create_app(shop: Shop, secret_key: str) -> flask.Flask:
     def endpoint(path: str) -> flask.Response:
         return _answered(shop.handle(_asked(f"/{path}")))
 
-    app.wsgi_app = ConsentMiddleware(app.wsgi_app, CONFIG, secret_key)  # type: ignore[method-assign]
+    app.wsgi_app = ConsentMiddleware(app.wsgi_app, config, secret_key)  # type: ignore[method-assign]
     return app
 
 

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from consent_middleware.catalog import Service
 from consent_middleware.catalog.hosts import HostIndex
 from consent_middleware.urls import Location, read_host
 
 if TYPE_CHECKING:
-    from consent_middleware.catalog import Catalog, Service
+    from consent_middleware.catalog import Catalog
 
 __all__ = ["Held", "Holding", "Holdings"]
 
@@ -67,7 +68,7 @@ class Holdings:
                     continue
                 entries.append((pattern, _Owner(unit, service, is_declared)))
         self._index = HostIndex(entries)
-        self._units = frozenset(unit for unit, _ in catalog.reach if unit)
+        self._units = catalog.asked | {unit for unit, _ in catalog.reach if unit}
         self._compiled = lru_cache(maxsize=512)(self._compile)
         self._of = lru_cache(maxsize=512)(lambda granted: self._compiled(granted & self._units))
 
@@ -143,6 +144,15 @@ class Holding:
         services = (catalog.services[name],) if name in catalog.services else catalog.services_of(name)
         waiting = [s for s in services if s.id not in catalog.always and s.id not in self._granted]
         return Held((name,), waiting[0], declared=name in catalog.services) if waiting else None
+
+    def marked(self, names: str) -> Held | None:
+        """Return what waits inside an element that the page marked up, for any one of these names, declared or not."""
+        units = tuple(names.split())
+        if any(unit in self._catalog.always or unit in self._granted for unit in units):
+            return None
+        first = units[0] if units else ""
+        service = self._catalog.services.get(first) or Service(id=first, name=first, category=first)
+        return Held(units, service, declared=True) if units else None
 
     def passing(self, location: Location) -> Service | None:
         """Return a known service behind a URL that nobody declared and that passes all the same."""

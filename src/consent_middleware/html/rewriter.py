@@ -83,6 +83,7 @@ _DISGUISED = re.compile(
 _BACKSLASH = re.compile(rb"[=:\"'\s/]\\[/\\]|:[/\\]?+\\|[=\"'\s][/\\]\\")
 _BASE = re.compile(rb"<base(?=[\t\n\f\r />])", re.IGNORECASE)
 _INNER = re.compile(rb"srcdoc|data-src", re.IGNORECASE)
+_MARKED_TEMPLATE = re.compile(rb"<template\b[^>]*\bdata-(?:category|service|name)\b", re.IGNORECASE)
 _CAPITALS = re.compile(rb"<[A-Za-z]*[A-Z]")
 _CANDIDATE = re.compile(r"[\t\n\f\r ,]*+([^\t\n\f\r ]++)(?:(?<!,)[\t\n\f\r ][^,]*+)?+")
 _HTML_TAG = re.compile(rb"<html[\t\n\f\r ][^>]*>", re.IGNORECASE)
@@ -135,6 +136,7 @@ class Rewriter:
         self._dry = dry
         self._xml = xml
         self._scanner = Scanner(xml=xml)
+        self._templates: list[Held | None] = []  # those that are open, with what each waits for
         self._carry = self._start = b""
         self._depth = 0
         self.is_data = False
@@ -175,7 +177,7 @@ class Rewriter:
 
     def _rewrite(self, data: bytes, hot: Sequence[int] | None, *, final: bool) -> bytes:
         """Return the bytes that can leave, with what is held in its inert form."""
-        if self._reads_all:
+        if self._reads_all or self._templates:
             hot = None
         parts: list[bytes] = []
         done = 0
@@ -221,6 +223,9 @@ class Rewriter:
             found += [match.start() for match in _DISGUISED.finditer(data)]
         # Who writes tags in capitals does so from the first.
         lowered = data.lower() if _CAPITALS.search(self._start) else data
+        if b"<template" in lowered and _MARKED_TEMPLATE.search(data):
+            self._scanner.templates = True
+            return None
         if b"<iframe" in lowered:
             found += [match.start() for match in _INNER.finditer(data)]
         if holding.has_inline and not found:
@@ -251,6 +256,9 @@ class Rewriter:
         if tag.name == b"base":
             self._read_base(raw)
             return None
+        if tag.name.endswith(b"template"):
+            self._read_template(tag.name, raw)
+            return None
         found = attributes(raw)
         values: dict[bytes, bytes] = {}
         for attribute in found:
@@ -263,6 +271,17 @@ class Rewriter:
         if tag.name == b"iframe":
             return self._iframe(raw, found, values, held)
         return self._inert(raw, found, values, held) if held else None
+
+    def _read_template(self, name: bytes, raw: bytes) -> None:
+        """Take what the content of a template waits for: browsers that read ahead ask for what stands in one (Firefox)."""
+        if name == b"/template":
+            if self._templates:
+                self._templates.pop()
+            return
+        values = {a.name: a.value for a in reversed(attributes(raw))}
+        outer = self._templates[-1] if self._templates else None
+        named = self._named(values)
+        self._templates.append(self._holding.marked(named) if named else outer)
 
     def _read_base(self, raw: bytes) -> None:
         """Take the page's first ``<base href>``: relative URLs start from there."""
@@ -298,6 +317,8 @@ class Rewriter:
             return None
         held = self._holding.at(location, self._page.host)
         if held is None and location.host not in ("", self._page.host):
+            if self._templates and self._templates[-1]:
+                return self._templates[-1]
             self._tell_passing(location)
         return held
 
@@ -340,10 +361,14 @@ class Rewriter:
         """Return what an iframe waits for that the page itself marked up."""
         if b"src" in values or b"data-src" not in values or _MARKS.isdisjoint(values):
             return None
-        name = text_of(
+        return self._holding.named(self._named(values))
+
+    @staticmethod
+    def _named(values: dict[bytes, bytes]) -> str:
+        """Return what the page says that an element waits for; the service decides where one is named."""
+        return text_of(
             values.get(b"data-service") or values.get(b"data-name") or values.get(b"data-category", b"")
         )
-        return self._holding.named(name)
 
     def _box(
         self, held: Held, values: dict[bytes, bytes], attribute: bytes

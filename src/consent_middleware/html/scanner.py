@@ -55,22 +55,31 @@ def _one_of(names: Iterable[bytes]) -> bytes:
     return rb"(?=[!" + b"".join(tree) + rb"])(?:" + b"|".join(branches) + rb")"
 
 
-def _skip(stops: frozenset[bytes], *, ends_too: bool) -> re.Pattern[bytes]:
+def _skip(stops: frozenset[bytes], ends: frozenset[bytes] = frozenset()) -> re.Pattern[bytes]:
     """Return the pattern of everything up to the next tag with one of these names, or one that is unusual."""
-    names = b"|".join(sorted(stops))
-    tag = rb"(?!(?:" + names + rb")[\t\n\f\r />])" + SIMPLE_TAG
-    end = rb"/" + tag if ends_too else rb"/" + SIMPLE_TAG
+    tag = _but(stops) + SIMPLE_TAG
+    end = rb"/" + (_but(ends) if ends else b"") + SIMPLE_TAG
     return re.compile(rb"(?:[^<]++|<(?:" + tag + rb"|" + end + rb"|(?![a-z/!?]|\Z)))*+", re.IGNORECASE)
 
 
+def _but(names: frozenset[bytes]) -> bytes:
+    """Return the pattern of a place at which none of these names stands."""
+    return rb"(?!(?:" + b"|".join(sorted(names)) + rb")[\t\n\f\r />])"
+
+
 _STOPS = LOADING | _RAW | FOREIGN | {b"noscript", b"plaintext"}
-_SKIP = _skip(_STOPS, ends_too=False)
-_SKIP_FOREIGN = _skip(_STOPS | NOTED, ends_too=True)
+_SKIP = _skip(_STOPS)
+_SKIP_FOREIGN = _skip(_STOPS | NOTED, _STOPS | NOTED)
+# The same, stopping at templates too.
+_TEMPLATE = frozenset({b"template"})
+_SKIP_ALL = _skip(_STOPS | _TEMPLATE, _TEMPLATE)
+_SKIP_ALL_FOREIGN = _skip(_STOPS | NOTED | _TEMPLATE, _STOPS | NOTED | _TEMPLATE)
 _SWITCH = re.compile(
     rb"<(?:!--|" + _one_of(_RAW | FOREIGN | {b"script", b"noscript", b"plaintext"}) + rb"[\t\n\f\r />])",
     re.IGNORECASE,
 )
 _LOAD = re.compile(rb"<" + _one_of(LOADING) + rb"[\t\n\f\r />]", re.IGNORECASE)
+_LOAD_ALL = re.compile(rb"<(?:/template|" + _one_of(LOADING | _TEMPLATE) + rb")[\t\n\f\r />]", re.IGNORECASE)
 # A value that holds "<" or ">", or does not end.
 _CROOKED = re.compile(rb"=[\t\n\f\r ]*+(?:\"[^\"<>]*+(?:[<>]|\Z)|'[^'<>]*+(?:[<>]|\Z))")
 _COMMENT = re.compile(COMMENT, re.DOTALL)
@@ -111,10 +120,12 @@ class Scanner:
 
     Attributes:
         done: How much of the bytes last given needs no second look; what is behind it must be given again.
+        templates: Whether the tags of ``<template>`` are yielded, too: an end tag as one called ``/template``.
     """
 
     def __init__(self, *, xml: bool = False) -> None:
         self.done = 0
+        self.templates = False
         self._xml = xml
         self._until: re.Pattern[bytes] | None = None
         self._script: _ScriptText | None = None
@@ -196,7 +207,8 @@ class Scanner:
                 continue
             if not _is_plain(data, at, start):
                 return (yield from self._exact(data, at, until, stop, final=final))
-            if not data[start + 1 : start + 2].isalpha():  # "a < b", or an end tag
+            second = data[start + 1 : start + 2]
+            if not (second.isalpha() or (second == b"/" and self.templates)):  # "a < b", or an end tag
                 continue
             at = yield from self._token(data, start, stop, final=final)
             if not start < at <= until or self._hot is not hot:  # cut off, or it reached beyond
@@ -214,7 +226,8 @@ class Scanner:
         """Return where the tags would begin, were all of it plain, that have something hot in them."""
         hot = self._hot
         if hot is None:
-            return [match.start() for match in _LOAD.finditer(data, at, until)]
+            load = _LOAD_ALL if self.templates else _LOAD
+            return [match.start() for match in load.finditer(data, at, until)]
         low = bisect_left(hot, at)
         high = bisect_left(hot, until, low)
         found = {data.rfind(b"<", at, place + 1): None for place in hot[low:high]}
@@ -223,7 +236,10 @@ class Scanner:
     def _exact(self, data: bytes, at: int, until: int, stop: int, *, final: bool) -> _Read:
         """Read tag by tag until a place is passed; return where to go on, -1 to wait for more."""
         while 0 <= at < until and not self._is_over:
-            skip = _SKIP_FOREIGN if self._foreign.open else _SKIP
+            if self.templates:
+                skip = _SKIP_ALL_FOREIGN if self._foreign.open else _SKIP_ALL
+            else:
+                skip = _SKIP_FOREIGN if self._foreign.open else _SKIP
             at = cast("re.Match[bytes]", skip.match(data, at, stop)).end()  # it matches nothing at all, too
             if at < stop:
                 at = yield from self._token(data, at, stop, final=final)
@@ -244,6 +260,8 @@ class Scanner:
         name = tag[2].lower()
         if tag[1]:
             self._foreign.close(name)
+            if name == b"template" and self.templates:
+                yield StartTag(b"/template", *tag.span(), tag.end())
             return tag.end()
         return (yield from self._start_tag(data, tag, name, stop, final=final))
 
@@ -277,7 +295,7 @@ class Scanner:
         if name == b"script":
             read = self._script_tag if is_html else self._foreign_script
             return (yield from read(data, start, end, stop, final=final))
-        if name in LOADING:
+        if name in LOADING or (name == b"template" and self.templates):
             yield StartTag(name, start, end, end)
         if not is_html:
             return end
