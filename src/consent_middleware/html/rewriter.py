@@ -91,6 +91,7 @@ _BLANK = re.compile(rb"(?:\xef(?:\xbb(?:\xbf\s*+)?+)?+|\s*+)\Z")
 _DATA = re.compile(rb"(?:\xef\xbb\xbf)?+\s*+[{\[]")  # JSON that is called HTML
 _HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.IGNORECASE)
 _DOCUMENT = 1_024
+_FIRST = 256  # bytes, in which tags in capitals show
 _NESTED = 8
 _PIXEL = 30
 
@@ -135,7 +136,6 @@ class Rewriter:
         self._inner_head = inner_head
         self._dry = dry
         self._xml = xml
-        self._scanner = Scanner(xml=xml)
         self._templates: list[Held | None] = []  # those that are open, with what each waits for
         self._carry = self._start = b""
         self._depth = 0
@@ -200,6 +200,11 @@ class Rewriter:
             self.is_data = bool(_DATA.match(self._start))
 
     @cached_property
+    def _scanner(self) -> Scanner:
+        """What reads the tags; most pages need none."""
+        return Scanner(xml=self._xml)
+
+    @cached_property
     def _language(self) -> str:
         """The page's language, empty if it names none; asked for when the page has begun."""
         tag = _HTML_TAG.search(self._start)
@@ -222,7 +227,7 @@ class Rewriter:
         if b"&" in data:
             found += [match.start() for match in _DISGUISED.finditer(data)]
         # Who writes tags in capitals does so from the first.
-        lowered = data.lower() if _CAPITALS.search(self._start) else data
+        lowered = data.lower() if _CAPITALS.search(self._start, 0, _FIRST) else data
         if b"<template" in lowered and _MARKED_TEMPLATE.search(data):
             self._scanner.templates = True
             return None
