@@ -142,7 +142,7 @@ class Banner:
         changes: tuple[str, ...] = (),
     ) -> bytes:
         """Return the preferences page, with the visitor's answers filled in; complete without scripts."""
-        choice = visitor.choice
+        choice = visitor.choice if visitor.choice and not visitor.choice.by_signal else None
         context = self._page(language, base, page) | {
             "categories": self._views.categories(language, visitor.decision.granted),
             "answered": choice is not None,

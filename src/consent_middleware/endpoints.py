@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, urlsplit
 
 from consent_middleware.assets import guard_mode
-from consent_middleware.banner import Page
+from consent_middleware.banner import Page, Shape
 from consent_middleware.choices import Answer, Choices, Method, Outcome
 from consent_middleware.csp import parse_reports
 from consent_middleware.wellknown import dnt_status, gpc_json
@@ -196,10 +196,10 @@ class Endpoints:
         return None
 
     def _state(self, request: OwnRequest) -> Reply:
-        state = self._state_json(request.visitor, request.language)
+        state = self._state_json(request.visitor, request)
         return Reply(200, [_JSON, *_PERSONAL, *self._cors(request)], state)
 
-    def _state_json(self, visitor: Visitor, language: str) -> bytes:
+    def _state_json(self, visitor: Visitor, request: OwnRequest) -> bytes:
         """Return the decision; nothing in it identifies anybody."""
         decision, catalog = visitor.decision, self._catalog
         state = {
@@ -213,11 +213,23 @@ class Endpoints:
             "reasons": dict(decision.reasons),
             "signals": {"gpc": visitor.signals.gpc, "dnt": visitor.signals.dnt},
             "notices": [notice.value for notice in decision.notices],
-            "status": self._banner.status(language, decision.notices),
+            "status": self._banner.status(request.language, decision.notices),
             "mode": guard_mode(visitor.circumstances),
+            "link": self._link(visitor, request),
             "fingerprint": catalog.fingerprint,
         }
         return json.dumps(state, ensure_ascii=False).encode()
+
+    def _link(self, visitor: Visitor, request: OwnRequest) -> str:
+        """Return the standing link where a page for everyone holds another regime's."""
+        circumstances = visitor.circumstances
+        if circumstances.regime is self._config.regime:
+            return ""
+        notices = visitor.decision.notices
+        found = self._banner.snippets(
+            request.language, request.base, Shape.LINK, notices, circumstances=circumstances
+        )
+        return found.tail.decode("ascii")
 
     def _csp_report(self, request: OwnRequest) -> Reply:
         """Count what browsers say a policy stopped. Anybody may send it, so it is only ever told in a log."""
@@ -266,7 +278,7 @@ class Endpoints:
             reply = Reply(
                 200,
                 [_JSON, *headers],
-                self._state_json(outcome.visitor, request.language),
+                self._state_json(outcome.visitor, request),
                 outcome.effects,
                 outcome,
             )

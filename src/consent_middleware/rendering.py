@@ -51,7 +51,12 @@ class Rendering:
         """How much of us the page gets."""
         exchange = self._exchange
         if self.is_shared:
-            return Shape.LOADER if self._is_excluded else Shape.ASK
+            if self._is_excluded:
+                return Shape.LOADER
+            # Where silence allows nobody is asked, but visitors that a hook calls too young.
+            site = exchange.site
+            asks = not site.whereabouts.usual.is_open or site.hooks.age_class is not None
+            return Shape.ASK if asks else Shape.LINK
         if exchange.skip or self._is_excluded or exchange.header(b"sec-fetch-dest") in _FRAMES:
             return Shape.LOADER
         return Shape.ASK if exchange.visitor.decision.prompt else Shape.LINK

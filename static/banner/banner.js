@@ -458,12 +458,17 @@
     const tag = $("script[data-shared]");
     if (!tag || !(tag.dataset.shared || navigator.globalPrivacyControl || navigator.doNotTrack === "1")) return;
     try {
-      const { mode, status } = await (await fetch(`${base}state.json`, { headers: { Accept: "application/json" } })).json();
+      const { mode, status, link } = await (await fetch(`${base}state.json`, { headers: { Accept: "application/json" } })).json();
       tag.dataset.mode = mode;
       again();
+      if (link) {
+        const box = make("template", { innerHTML: trust().createHTML(link) });
+        $("#consent-link")?.replaceWith(box.content);
+      }
       const place = $("#consent-link [role=status]");
       if (place && status) place.textContent = status;
     } catch {}
+    tag.dataset.told = "";
   }
   addEventListener("resize", measure);
   addEventListener("pageshow", (event) => { if (event.persisted) again(); });

@@ -278,7 +278,10 @@ def test_a_page_for_everyone_is_strict_until_it_knows(arrive: Callable[..., Stra
     visitor = arrive("US-CA")
     assert visitor.page.evaluate(MARKETING) is False
     assert visitor.site.sold() == []
+    assert visitor.page.locator("#consent-banner").is_hidden()  # nobody is asked in vain
     assert visitor.learn()["regime"] == "opt-out"
+    visitor.page.get_by_role("link", name="Your Privacy Choices").wait_for()
+    visitor.page.get_by_role("link", name=OPT_OUT).wait_for()
     visitor.page.wait_for_function("window.tagRan")
     expect(visitor.page.locator("#consent-banner")).to_be_hidden()
     assert visitor.page.evaluate(MARKETING) is True
