@@ -23,6 +23,7 @@ from consent_middleware.assets import guard_mode
 from consent_middleware.errors import ConfigError, Fault
 from consent_middleware.html import Snippets
 from consent_middleware.policy import OPT_IN, Circumstances, Notice
+from consent_middleware.records.declarations import Changes
 from consent_middleware.regions import Regime
 from consent_middleware.resources import resource_root
 from consent_middleware.texts import load_texts
@@ -30,6 +31,8 @@ from consent_middleware.urls import read_url
 from consent_middleware.views import Views
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from consent_middleware.assets import Assets
     from consent_middleware.config import ConsentConfig
     from consent_middleware.holding import Held
@@ -40,6 +43,7 @@ __all__ = ["Banner", "Page", "Shape"]
 
 _RTL = frozenset({"ar", "fa", "he", "ur"})
 _NONCE = b' nonce=""'
+_MOST_CHANGES = 8
 # What stands for an iframe's address in the rendering of its placeholder, which is kept.
 _HELD_HOST, _HELD_URL = "held.host.invalid", "https://held.url.invalid/"
 # What a template can raise: its own errors, and those of what it computes or formats.
@@ -70,14 +74,23 @@ class Banner:
         config: The declaration.
         assets: The static files the markup refers to.
         accounts: Whether the site has accounts that a choice follows (ENF-8, ENF-9).
+        since: Returns what differs from the declaration of a fingerprint.
 
     Raises:
         ConfigError: A template override is broken or lacks one of the twin buttons.
     """
 
-    def __init__(self, config: ConsentConfig, assets: Assets, *, accounts: bool = False) -> None:
+    def __init__(
+        self,
+        config: ConsentConfig,
+        assets: Assets,
+        *,
+        accounts: bool = False,
+        since: Callable[[str], Changes] = lambda _: Changes(),
+    ) -> None:
         self._config = config
         self._accounts = accounts
+        self._since = since
         self._catalog = config.catalog
         self._assets = assets
         self._views = Views(config)
@@ -254,7 +267,19 @@ class Banner:
 
     def changes(self, language: str, choice: Choice | None) -> tuple[str, ...]:
         """Return what is new since an answer, in words; nothing where it still fits (EU-6)."""
-        return (self.message(language, "changed_processing"),) if choice and choice.stale else ()
+        if choice is None or not choice.stale:
+            return ()
+        found, texts = self._since(choice.fingerprint), load_texts(language)
+        named = [
+            str(texts[key]).format(name=name)
+            for key, names in (
+                ("changed_new", found.new),
+                ("changed_other", found.changed),
+                ("changed_gone", found.gone),
+            )
+            for name in names
+        ]
+        return tuple(named[:_MOST_CHANGES]) or (str(texts["changed_processing"]),)
 
     def status(self, language: str, notices: tuple[Notice, ...]) -> str:
         """Return what stands beside the link about signals, in words."""

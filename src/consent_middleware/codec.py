@@ -140,6 +140,7 @@ class ChoiceCodec:
             by_signal=bool(flags & _BY_SIGNAL),
             pending=bool(flags & _PENDING),
             account=match["account"] or "",
+            fingerprint=match["fingerprint"] if stale else "",
         )
 
     def _pack(self, choice: Choice) -> str:

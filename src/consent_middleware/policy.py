@@ -92,6 +92,7 @@ class Choice:
         by_signal: A signal said no, not the visitor's own hand.
         pending: Nothing is recorded of it yet.
         account: A mark of the account it was given for; empty for the browser's own.
+        fingerprint: Of the declaration it was made under; empty for today's.
     """
 
     granted: frozenset[str]
@@ -103,6 +104,7 @@ class Choice:
     by_signal: bool = False
     pending: bool = False
     account: str = ""
+    fingerprint: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

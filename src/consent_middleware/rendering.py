@@ -106,9 +106,9 @@ class Rendering:
         parts = [exchange.site.banner.build]
         if not self.is_shared:
             visitor = exchange.visitor
-            decision, stale = visitor.decision, visitor.choice is not None and visitor.choice.stale
+            decision, under = visitor.decision, visitor.choice.fingerprint if visitor.choice else ""
             parts += [self.shape, *sorted(decision.granted), *decision.notices, exchange.visitor_language]
-            parts += [visitor.circumstances.regime, str(guard_mode(visitor.circumstances)), str(stale)]
+            parts += [visitor.circumstances.regime, str(guard_mode(visitor.circumstances)), under]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12].encode("ascii")
 
     # -- what waits on it

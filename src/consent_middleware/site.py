@@ -25,6 +25,7 @@ from consent_middleware.holding import Holdings
 from consent_middleware.policy import Rules
 from consent_middleware.records import (
     Background,
+    Declarations,
     Journal,
     NullStore,
     Outbox,
@@ -130,7 +131,9 @@ class Site:
             circumstances=self.whereabouts.usual,
         )
         follows = self.hooks.subject is not None and self.config.records.url != "none"
-        self.banner = Banner(self.config, self.assets, accounts=follows)
+        folder = self.config.folder / self.config.records.journal
+        self.declarations = Declarations(self.catalog, folder / "declarations")
+        self.banner = Banner(self.config, self.assets, accounts=follows, since=self.declarations.since)
         self.holdings = Holdings(self.catalog)
         self.choices = Choices(
             self.config,
@@ -154,8 +157,7 @@ class Site:
         self._set_looked_up(site)
         self.store = self._open_store()
         self.background = Background(self._record)
-        folder = self.config.folder / self.config.records.journal / "opt-outs"
-        self.outbox = Outbox(folder) if self.hooks.on_opt_out else None
+        self.outbox = Outbox(folder / "opt-outs") if self.hooks.on_opt_out else None
         self._warn(keys)
 
     def _set_looked_up(self, site: SiteSection) -> None:
@@ -232,6 +234,7 @@ class Site:
             The records that are durable now, for the `on_change` hook; None where the choice must not be
             acknowledged: neither took it, and it grants something. A refusal takes effect all the same.
         """
+        self.declarations.keep()
         try:
             self.store.append(outcome.effects)
         except StoreError as error:

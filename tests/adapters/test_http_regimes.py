@@ -505,6 +505,17 @@ def test_the_banner_says_what_changed(serve: Serve) -> None:
     assert b"Changed since your answer" not in app.visit().body
 
 
+@pytest.mark.conformance("EU-6")
+def test_the_banner_names_what_changed(serve: Serve) -> None:
+    """EU-6: service by service, once somebody has answered under the older declaration."""
+    older = serve((200, [HTML], [PAGE]), {"use": ["google-analytics", "hotjar"]})
+    cookie = consent(older.choose("accept_all"))
+    response = serve((200, [HTML], [PAGE])).visit(headers={"cookie": cookie})
+    assert b"Changed since your answer: Meta Pixel (new), Hotjar (no longer used)." in response.body
+    page = serve((200, [HTML], [PAGE])).get("/_consent/preferences", headers={"cookie": cookie})
+    assert b"Meta Pixel (new)" in page.body
+
+
 def test_hooks_are_told_to_be_plain_under_wsgi(serve: Serve) -> None:
     """A coroutine function is an error at construction under WSGI, and awaited under ASGI."""
 

@@ -143,9 +143,9 @@ class Visit:
         self.wait()
 
     def withdraw(self) -> None:
-        """Take everything back in the preferences."""
+        """Take everything back in the preferences; under a policy the page then loads anew."""
         self.page.get_by_role("link", name="Cookie settings").first.click()
-        with self.page.expect_response("**/_consent/choice"):
+        with self.page.expect_event("load"):
             self.page.get_by_role("button", name="Withdraw consent", exact=True).click()
 
     def cookies(self) -> set[str]:

@@ -116,7 +116,6 @@ PARTS: Mapping[str, str] = MappingProxyType(
         "REC-1": "storage and kinds of data, the notice's address, the withdrawal, the record before",
         "REC-2": "the settings that keep address and user agent",
         "GCM-2": "regions of their own",
-        "EU-6": "which processing changed, by name",
         "IAB-1": "a place for a registered consent manager",
         "COOKIE-5": "storage, cleared on withdrawal, as a setting",
         "A11Y-4": "forced colours and right-to-left",

@@ -106,6 +106,20 @@ class Service:
     consent_mode: tuple[str, ...] = ()
     cookies: tuple[CookieSpec, ...] = ()
 
+    @property
+    def processing(self) -> list[object]:
+        """What it does, without its wording (EU-6)."""
+        return [
+            self.id,
+            self.category,
+            self.provider,
+            self.country,
+            self.sells_or_shares,
+            sorted(self.hosts),
+            sorted(self.storage),
+            sorted([c.name, c.retention] for c in self.cookies),
+        ]
+
 
 _MAX_NAME = 256
 _PREFIX = re.compile(r"__(?:secure|host)-", re.IGNORECASE)
@@ -293,21 +307,7 @@ class Catalog:
                 (c.id, c.basis.value) for c in self.categories.values() if c.id in self.asked
             ),
             "units": self.units,
-            "services": sorted(_processing(s) for s in self.services.values()),
+            "services": sorted(s.processing for s in self.services.values()),
         }
         digest = hashlib.sha256(json.dumps(processing, sort_keys=True).encode()).digest()
         return urlsafe_b64encode(digest[:6]).decode()
-
-
-def _processing(service: Service) -> list[object]:
-    """Return what a service does, without its wording."""
-    return [
-        service.id,
-        service.category,
-        service.provider,
-        service.country,
-        service.sells_or_shares,
-        sorted(service.hosts),
-        sorted(service.storage),
-        sorted([c.name, c.retention] for c in service.cookies),
-    ]

@@ -1,6 +1,7 @@
 """Records: the proof of every choice."""
 
 from consent_middleware.records.background import Background
+from consent_middleware.records.declarations import Changes, Declarations
 from consent_middleware.records.journal import Journal
 from consent_middleware.records.model import (
     AppendRecord,
@@ -15,7 +16,9 @@ from consent_middleware.records.store import NullStore, SqlStore, resolve_url
 __all__ = [
     "AppendRecord",
     "Background",
+    "Changes",
     "ConsentRecord",
+    "Declarations",
     "Journal",
     "NoticeText",
     "NullStore",
