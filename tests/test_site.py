@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from consent_middleware.records import AppendRecord
 
 
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave nothing in the folder that the tests run in."""
+    monkeypatch.chdir(tmp_path)
+
+
 def site(**sections: Any) -> Site:
     """Return a compiled site."""
     return Site(make_config(**sections), SECRET)

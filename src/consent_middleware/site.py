@@ -234,7 +234,8 @@ class Site:
             The records that are durable now, for the `on_change` hook; None where the choice must not be
             acknowledged: neither took it, and it grants something. A refusal takes effect all the same.
         """
-        self.declarations.keep()
+        if self.config.records.url != "none":  # who keeps no records wants no files
+            self.declarations.keep()
         try:
             self.store.append(outcome.effects)
         except StoreError as error:
