@@ -181,8 +181,8 @@ class Exchange:
                 "consent.identify() came after the response's headers had left; call it before."
             )
         usual = self.circumstances or self.site.whereabouts.usual
-        follows = self.site.config.records.url != "none"
-        self.circumstances = replace(usual, known=bool(subject), subject=(subject or "") if follows else None)
+        account = (subject or "") if self.site.config.keeps_records else None
+        self.circumstances = replace(usual, known=bool(subject), subject=account)
         self._seen = None
         self.identifies = self.was_read = True
 
@@ -255,9 +255,8 @@ class Exchange:
     def finish(self, reply: Reply) -> Headers:
         """Return a reply's final headers: its length, and deletions where a choice was refused."""
         headers = list(reply.headers)
-        if reply.is_personal and not self.path.startswith(
-            WELL_KNOWN
-        ):  # the status resource sets no cookie (DNT-3)
+        # The tracking status resource sets no cookie (DNT-3).
+        if reply.is_personal and not self.path.startswith(WELL_KNOWN):
             has_answer = any(name == b"set-cookie" for name, _ in headers)
             headers += self.binding[1:] if has_answer else self.binding
             if reply.outcome is None:

@@ -232,8 +232,8 @@ def decide(
     Returns:
         A total decision: every unit is either granted or not, with its reason.
     """
-    stored, lapsed = rules.living(choice, circumstances.regime, now)
-    case = _Case(catalog, circumstances, rules, rules.honoured(signals), stored, lapsed)
+    case = _Case.of(catalog, circumstances, signals, choice, now, rules)
+    stored = case.stored
     reasons: dict[str, str] = {}
     granted = set(catalog.always)
     for unit in (*catalog.categories, *catalog.services):
@@ -271,6 +271,20 @@ class _Case:
     honoured: Signals
     stored: Choice | None
     lapsed: bool
+
+    @classmethod
+    def of(
+        cls,
+        catalog: Catalog,
+        circumstances: Circumstances,
+        signals: Signals,
+        choice: Choice | None,
+        now: float,
+        rules: Rules,
+    ) -> _Case:
+        """Return the row of a visitor, as `decide` is told of one."""
+        stored, lapsed = rules.living(choice, circumstances.regime, now)
+        return cls(catalog, circumstances, rules, rules.honoured(signals), stored, lapsed)
 
     @property
     def signalled(self) -> frozenset[str]:
@@ -388,13 +402,13 @@ def lasting_opt_out(
     """
     if not circumstances.is_open:
         return None
-    stored, lapsed = rules.living(choice, circumstances.regime, now)
-    case = _Case(catalog, circumstances, rules, rules.honoured(signals), stored, lapsed)
+    case = _Case.of(catalog, circumstances, signals, choice, now, rules)
+    stored = case.stored
     granted = stored.granted - case.overruled if stored else frozenset[str]()
     refused = stored.refused if stored else frozenset[str]()
     denied = (case.signalled & catalog.asked) - granted - refused
     by_signal = stored.by_signal if stored and refused else bool(denied)
-    if lapsed or circumstances.unreadable:
+    if case.lapsed or circumstances.unreadable:
         denied |= (catalog.shares & catalog.asked) - granted - refused
     if denied:
         return Choice(

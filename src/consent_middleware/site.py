@@ -130,7 +130,7 @@ class Site:
             gpp=self.config.signals.gpp,
             circumstances=self.whereabouts.usual,
         )
-        follows = self.hooks.subject is not None and self.config.records.url != "none"
+        follows = self.hooks.subject is not None and self.config.keeps_records
         folder = self.config.folder / self.config.records.journal
         self.declarations = Declarations(self.catalog, folder / "declarations")
         self.banner = Banner(self.config, self.assets, accounts=follows, since=self.declarations.since)
@@ -234,7 +234,7 @@ class Site:
             The records that are durable now, for the `on_change` hook; None where the choice must not be
             acknowledged: neither took it, and it grants something. A refusal takes effect all the same.
         """
-        if self.config.records.url != "none":  # who keeps no records wants no files
+        if self.config.keeps_records:  # who keeps no records wants no files
             self.declarations.keep()
         try:
             self.store.append(outcome.effects)

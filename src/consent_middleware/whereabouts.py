@@ -58,8 +58,7 @@ class Whereabouts:
         )
         self.usual: Circumstances = self._made("", False, False)  # noqa: FBT003 - a cache key
         self.looks = bool(self._headers or self._geo)
-        # Without records an account has nothing to say.
-        self._follows = config.records.url != "none"
+        self._follows = config.keeps_records
 
     def circumstances(
         self, said: Mapping[str, object], header: Callable[[bytes], bytes | None], client: str | None

@@ -280,6 +280,11 @@ class ConsentConfig(_Section):
         return Regime.OPT_IN if self.by_region else Regime(self.site.regime)
 
     @property
+    def keeps_records(self) -> bool:
+        """Whether there is a store: without one nothing is proven, and an account has nothing to say."""
+        return self.records.url != "none"
+
+    @property
     def by_region(self) -> bool:
         """Whether the regime is the visitor's own."""
         return self.site.regime == "by-region"
