@@ -22,7 +22,7 @@ FLOORS = {
     "endpoints": 3, "choices": 3, "banner": 3, "views": 3, "wellknown": 3, "assets": 3, "records": 3, "reporting": 3,
     "request": 3,
     "geo": 3,
-    "exchange": 4, "response": 4, "rendering": 4, "page": 4, "consent": 4, "site": 4,
+    "exchange": 4, "response": 4, "rendering": 4, "page": 4, "consent": 4, "site": 4, "snapshot": 3, "owner": 4,
     "asgi": 5, "wsgi": 5,
     "flask": 6, "starlette": 6, "django": 6,
     "": 6,  # the package's own face re-exports; nothing below may import from it

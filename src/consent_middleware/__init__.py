@@ -18,8 +18,10 @@ from consent_middleware.errors import (
     StoreError,
     UnknownIdError,
 )
-from consent_middleware.records.model import ConsentRecord
+from consent_middleware.owner import Records
+from consent_middleware.records import ConsentRecord, Person
 from consent_middleware.request import ConsentRequest
+from consent_middleware.snapshot import Snapshot
 
 __all__ = [
     "ConfigError",
@@ -30,6 +32,9 @@ __all__ = [
     "ConsentRequest",
     "Fault",
     "LateChangeError",
+    "Person",
+    "Records",
+    "Snapshot",
     "StoreError",
     "UnknownIdError",
     "__version__",

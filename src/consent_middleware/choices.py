@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from consent_middleware.policy import Choice, make_choice, opt_out
-from consent_middleware.records.model import AppendRecord, NoticeText, build_record
+from consent_middleware.records import NO_SOURCE, AppendRecord, NoticeText, Source, build_record, declare
 from consent_middleware.visitor import ACCOUNT_S
 
 if TYPE_CHECKING:
@@ -102,8 +102,18 @@ class Choices:
         self._notice = notice
         self._new_id = new_id
         self._rules = rules
+        self._declaration = declare(config)
 
-    def take(self, visitor: Visitor, answer: Answer, *, language: str, secure: bool, now: float) -> Outcome:
+    def take(
+        self,
+        visitor: Visitor,
+        answer: Answer,
+        *,
+        language: str,
+        secure: bool,
+        now: float,
+        source: Source = NO_SOURCE,
+    ) -> Outcome:
         """Return what an answer leads to.
 
         Args:
@@ -112,6 +122,7 @@ class Choices:
             language: In which language they were asked.
             secure: Whether the request came over HTTPS.
             now: Seconds since the epoch.
+            source: From where the answer came, as far as the site keeps it.
         """
         before = visitor.choice
         choice = (
@@ -124,7 +135,16 @@ class Choices:
         earlier = before.principal if before else None
         principal = earlier or self._new_id() if choice.granted else None
         choice = replace(choice, principal=principal, account=self._account(visitor))
-        record = self._record(visitor, choice, answer.method, earlier=earlier, language=language, now=now)
+        record = self._record(
+            visitor,
+            choice,
+            answer.method,
+            earlier=earlier,
+            before=before.granted if before else frozenset(),
+            language=language,
+            now=now,
+            source=source,
+        )
         cookie = self.cookie(choice, visitor.circumstances.regime, secure=secure)
         circumstances = replace(visitor.circumstances, unreadable=False)
         after = self._visitors.with_choice(choice, visitor.signals, now, circumstances)
@@ -177,30 +197,27 @@ class Choices:
         method: Method,
         *,
         earlier: str | None,
+        before: frozenset[str] = frozenset(),
         language: str,
         now: float,
+        source: Source = NO_SOURCE,
     ) -> AppendRecord:
-        controller = self._config.controller
         notice = NoticeText.of(self._notice(language, visitor.circumstances.regime), language)
         record = build_record(
             self._catalog,
             choice,
             principal=earlier or choice.principal,
-            withdrawn=earlier is not None,
+            before=before,
             method=method.value,
             circumstances=visitor.circumstances,
-            conflict_notice_shown=bool(visitor.signals and choice.granted & self._catalog.shares),
-            controller={
-                "name": controller.name,
-                "address": controller.address,
-                "contact": controller.contact,
-            },
             notice=notice,
+            declaration=self._declaration,
             now=now,
             valid_until=choice.at + self._rules.lifetime_s(visitor.circumstances.regime),
             new_id=self._new_id,
+            source=source,
         )
-        return AppendRecord(record, notice)
+        return AppendRecord(record, notice, self._declaration)
 
 
 def _same(before: Choice, after: Choice) -> bool:

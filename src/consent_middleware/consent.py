@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from consent_middleware.snapshot import Snapshot
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -75,6 +77,10 @@ class Consent:
     def preferences_url(self) -> str:
         """Where the visitor changes the choice; the same for everyone."""
         return f"{self._exchange.base}{self._exchange.site.config.site.path}/preferences"
+
+    def snapshot(self) -> Snapshot:
+        """Return the consent as it is now: small and picklable, for a job that runs outside this request."""
+        return Snapshot.of(self._exchange.read(), self._exchange.site.catalog)
 
     def identify(self, subject: str | None) -> None:
         """Say who has just logged in, or with None that nobody is logged in any more.

@@ -78,4 +78,10 @@ class LateChangeError(ConsentError, RuntimeError):
 
 
 class StoreError(ConsentError):
-    """The record store could not make a record durable."""
+    """The record store could not make a record durable.
+
+    Attributes:
+        is_own: The store is there, but does not take these very records.
+    """
+
+    is_own = False

@@ -155,7 +155,7 @@ class Site:
         )
         self._missing = lru_cache(maxsize=64)(missing_sources)
         self._set_looked_up(site)
-        self.store = self._open_store()
+        self.store = self._open_store(keys)
         self.background = Background(self._record)
         self.outbox = Outbox(folder / "opt-outs") if self.hooks.on_opt_out else None
         self._warn(keys)
@@ -250,11 +250,11 @@ class Site:
                 self.outbox.put(effect.record)
         return durable
 
-    def _open_store(self) -> NullStore | SqlStore | Journal:
+    def _open_store(self, keys: list[str]) -> NullStore | SqlStore | Journal:
         records = self.config.records
         if records.url == "none":
             return NullStore()
-        store = SqlStore(resolve_url(records.url, self.config.folder))
+        store = SqlStore(resolve_url(records.url, self.config.folder), keys)
         if records.on_store_failure == "refuse":
             return store
         return Journal(store, self.config.folder / records.journal)

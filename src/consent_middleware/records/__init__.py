@@ -1,12 +1,20 @@
 """Records: the proof of every choice."""
 
 from consent_middleware.records.background import Background
-from consent_middleware.records.declarations import Changes, Declarations
+from consent_middleware.records.declarations import Changes, Declarations, declare
 from consent_middleware.records.journal import Journal
 from consent_middleware.records.model import (
+    NO_SOURCE,
     AppendRecord,
     ConsentRecord,
+    Declaration,
+    Effect,
+    EraseRecords,
     NoticeText,
+    Person,
+    RectifyRecords,
+    RestrictRecords,
+    Source,
     build_record,
     recorded_choice,
 )
@@ -14,17 +22,26 @@ from consent_middleware.records.outbox import Outbox
 from consent_middleware.records.store import NullStore, SqlStore, resolve_url
 
 __all__ = [
+    "NO_SOURCE",
     "AppendRecord",
     "Background",
     "Changes",
     "ConsentRecord",
+    "Declaration",
     "Declarations",
+    "Effect",
+    "EraseRecords",
     "Journal",
     "NoticeText",
     "NullStore",
     "Outbox",
+    "Person",
+    "RectifyRecords",
+    "RestrictRecords",
+    "Source",
     "SqlStore",
     "build_record",
+    "declare",
     "recorded_choice",
     "resolve_url",
 ]

@@ -1,74 +1,37 @@
-"""The record tables, through SQLAlchemy Core. Imported only when a store is opened."""
+"""One process's connections to the records, and its own chain. Imported only when a store is opened."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Connection,
-    Engine,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    create_engine,
-    event,
-    select,
-)
-from sqlalchemy.dialects import mysql, postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from consent_middleware.errors import StoreError
+from consent_middleware.records import reading
+from consent_middleware.records.chain import new_chain
+from consent_middleware.records.schema import migrate, open_engine
+from consent_middleware.records.writing import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from consent_middleware.records.model import AppendRecord
+    from sqlalchemy import ColumnElement, Connection, Engine
 
-__all__ = ["Database"]
+    from consent_middleware.records.chain import Head, Seal
+    from consent_middleware.records.model import Effect
 
-_BUSY_MS = 5_000
+__all__ = ["Database", "UnfitError"]
 
-_metadata = MetaData()
+T = TypeVar("T")
+_AWAY = (SQLAlchemyError, OSError, RuntimeError)
 
-_records = Table(
-    "consent_records",
-    _metadata,
-    Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("record_id", String(32), nullable=False, unique=True),
-    Column("principal_id", String(32)),
-    Column("time", String(32), nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("method", String(32), nullable=False),
-    Column("policy_fingerprint", String(16), nullable=False),
-    Column("notice_sha256", String(64), nullable=False),
-    Column("document", Text, nullable=False),
-    Index("consent_records_principal", "principal_id"),
-    Index("consent_records_time", "time"),
-)
 
-# A table of its own: a database of an earlier version gets it without being changed.
-_subjects = Table(
-    "consent_subjects",
-    _metadata,
-    Column("sequence", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("record_id", String(32), nullable=False, unique=True),
-    Column("subject_id", String(255), nullable=False),
-    Index("consent_subjects_subject", "subject_id"),
-)
+class UnfitError(StoreError):
+    """The store is there, but does not take these very records."""
 
-_notices = Table(
-    "consent_notices",
-    _metadata,
-    Column("sha256", String(64), primary_key=True),
-    Column("language", String(35), nullable=False),
-    Column("text", Text, nullable=False),
-)
+    is_own = True
 
 
 class Database:
@@ -76,40 +39,113 @@ class Database:
 
     Args:
         url: A SQLAlchemy URL.
+        seal: Signs the heads of the chains.
+        clock: Returns seconds since the epoch.
 
     Raises:
         StoreError: The database cannot be reached or its tables cannot be made.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, seal: Seal, clock: Callable[[], float] = time.time) -> None:
+        self._url = url
+        self._seal = seal
+        self._clock = clock
+        self._head: Head = new_chain()
+        self._known: frozenset[str] = frozenset()
+        self._patient: Engine | None = None
         try:
-            self._engine = _open(url)
-        except (
-            SQLAlchemyError,
-            OSError,
-            ImportError,
-            ValueError,
-        ) as error:  # the driver may not be installed
+            self._engine = open_engine(url)
+            migrate(self._engine, self._take_over)
+        except (*_AWAY, ImportError, ValueError) as error:  # the driver may not be installed
             raise _store_error(error) from error
 
-    def append(self, effects: Sequence[AppendRecord]) -> None:
-        """Write records and the notices they refer to in one transaction.
+    def write(self, work: Sequence[Sequence[Effect]], *, careful: bool = False) -> list[list[int]]:
+        """Write effects in one transaction; return how many records each wrote or touched.
+
+        Not to be called by two threads at once: the chain is one.
+
+        Args:
+            work: Effects, as they belong together.
+            careful: Some of the records may have been written before.
 
         Raises:
-            StoreError: The transaction was not committed.
+            UnfitError: The database does not take these records.
+            StoreError: The transaction was not committed, as far as is known.
+        """
+        head, self._head = (
+            self._head,
+            new_chain(),
+        )  # where it fails nobody knows how far the chain goes: a new one
+        try:
+            with self._engine.begin() as connection:
+                batch = Batch(connection, head, self._seal, self._known, self._clock(), careful=careful)
+                done = [[batch.run(effect) for effect in effects] for effects in work]
+                after = batch.finish()
+        except (DataError, IntegrityError, ValueError) as error:
+            raise UnfitError(_words(error)) from error
+        except _AWAY as error:
+            self._known = frozenset()  # it may come back as another one
+            raise _store_error(error) from error
+        self._head = after
+        self._known |= batch.texts
+        return done
+
+    @contextmanager
+    def reading(self, *, patient: bool = False) -> Iterator[Connection]:
+        """Open a connection that reads one state of the records, whatever is written meanwhile.
+
+        Args:
+            patient: A statement may take as long as it takes.
+
+        Raises:
+            StoreError: The database cannot be read.
+        """
+        try:
+            with self._reader(patient=patient).connect() as connection:
+                if connection.dialect.name != "sqlite":
+                    connection.execution_options(isolation_level="REPEATABLE READ")
+                yield connection
+        except (SQLAlchemyError, OSError) as error:
+            raise StoreError(f"the record store cannot be read ({type(error).__name__})") from error
+
+    @contextmanager
+    def changing(self) -> Iterator[Connection]:
+        """Begin a transaction that writes beside the chain, for retention.
+
+        Raises:
+            StoreError: It was not committed.
         """
         try:
             with self._engine.begin() as connection:
-                for effect in effects:
-                    _insert(connection, effect)
+                yield connection
         except (SQLAlchemyError, OSError) as error:
             raise _store_error(error) from error
 
-    def records(self) -> Iterator[dict[str, Any]]:
-        """Yield every record, oldest first."""
-        with self._engine.connect() as connection:
-            for row in connection.execute(select(_records.c.document).order_by(_records.c.sequence)):
-                yield json.loads(row[0])
+    def note(self, kind: str, said: Mapping[str, object]) -> None:
+        """Write an event into the chain.
+
+        Raises:
+            StoreError: It was not committed.
+        """
+        self._alone(lambda batch: batch.note(kind, said=said))
+
+    def blank(self, where: ColumnElement[bool], by: str, limit: int) -> int:
+        """Blank some records and note it; return how many there were.
+
+        Raises:
+            StoreError: It was not committed.
+        """
+        return self._alone(lambda batch: batch.erase(where, by, limit=limit))
+
+    def _alone(self, work: Callable[[Batch], T]) -> T:
+        """Do one thing in a transaction of its own."""
+        head, self._head = self._head, new_chain()
+        with self.changing() as connection:
+            batch = Batch(connection, head, self._seal, self._known, self._clock(), careful=False)
+            found = work(batch)
+            after = batch.finish()
+        self._head = after
+        return found
 
     def latest(self, subject: str) -> dict[str, Any] | None:
         """Return the last record of an account, None where there is none.
@@ -117,79 +153,35 @@ class Database:
         Raises:
             StoreError: The database cannot be read.
         """
-        query = (
-            select(_records.c.document)
-            .join(_subjects, _subjects.c.record_id == _records.c.record_id)
-            .where(_subjects.c.subject_id == subject)
-            .order_by(_subjects.c.sequence.desc())
-            .limit(1)
-        )
-        try:
-            with self._engine.connect() as connection:
-                document = connection.execute(query).scalar()
-        except (SQLAlchemyError, OSError) as error:
-            raise StoreError(f"the record store cannot be read ({type(error).__name__})") from error
-        return json.loads(document) if document else None
-
-    def notice(self, sha256: str) -> str | None:
-        """Return the text of a notice by its hash."""
-        with self._engine.connect() as connection:
-            return connection.execute(select(_notices.c.text).where(_notices.c.sha256 == sha256)).scalar()
+        with self.reading() as connection:
+            return reading.latest(connection, subject)
 
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
+        if self._patient is not None:
+            self._patient.dispose()
 
+    def _reader(self, *, patient: bool) -> Engine:
+        if ":memory:" in self._url or self._url == "sqlite://":
+            return self._engine
+        if self._patient is None:
+            self._patient = open_engine(self._url, patient=True)
+        return self._patient if patient or self._engine.dialect.name == "sqlite" else self._engine
 
-def _open(url: str) -> Engine:
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _durable_sqlite)
-    try:
-        _metadata.create_all(engine)
-    except DBAPIError:  # two workers may create the tables at once; then the second look finds them
-        _metadata.create_all(engine)
-    return engine
-
-
-def _durable_sqlite(connection: Any, _record: object) -> None:
-    """A commit survives a power cut, readers never block the writer, writers wait for each other."""
-    cursor = connection.cursor()
-    for pragma in (f"busy_timeout={_BUSY_MS}", "journal_mode=WAL", "synchronous=FULL"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _insert(connection: Connection, effect: AppendRecord) -> None:
-    record, notice = effect.record, effect.notice
-    _add_once(connection, _notices, sha256=notice.sha256, language=notice.language, text=notice.text)
-    _add_once(
-        connection,
-        _records,
-        record_id=record.record_id,
-        principal_id=record.principal_id,
-        time=record.time,
-        state=record.state,
-        method=record.method,
-        policy_fingerprint=record.policy_fingerprint,
-        notice_sha256=record.notice_sha256,
-        document=json.dumps(record.to_dict(), sort_keys=True, ensure_ascii=False),
-    )
-    if record.subject_id:
-        _add_once(connection, _subjects, record_id=record.record_id, subject_id=record.subject_id)
-
-
-def _add_once(connection: Connection, table: Table, **values: object) -> None:
-    """Insert a row unless its unique key is there already; atomic on every database we support."""
-    name = connection.dialect.name
-    if name == "sqlite":
-        connection.execute(sqlite.insert(table).values(**values).on_conflict_do_nothing())
-    elif name == "postgresql":
-        connection.execute(postgresql.insert(table).values(**values).on_conflict_do_nothing())
-    else:
-        connection.execute(mysql.insert(table).values(**values).prefix_with("IGNORE"))
+    def _take_over(self, connection: Connection, documents: Iterator[str]) -> None:
+        batch = Batch(connection, self._head, self._seal, frozenset(), self._clock(), careful=True)
+        for document in documents:
+            batch.take_over(document)
+        self._head = batch.finish()
 
 
 def _store_error(error: Exception) -> StoreError:
+    if isinstance(error, StoreError):
+        return error
+    return StoreError(_words(error))
+
+
+def _words(error: Exception) -> str:
     # The driver's message may quote the row; its class says enough for a log.
-    return StoreError(f"the record store did not take the record ({type(error).__name__})")
+    return f"the record store did not take the record ({type(error).__name__})"

@@ -1,6 +1,6 @@
-"""What the site declared when visitors answered, so that they can be told what has changed since (EU-6).
+"""What the site declared when visitors answered: kept with their records, and to tell them what has changed since.
 
-One small file a declaration under which somebody answered, beside the journal. What no file tells, for instance on
+`declare` writes it down in full, for the proof (EU-5). `Declarations` remembers it in short (EU-6): one small file a declaration under which somebody answered, beside the journal. What no file tells, for instance on
 another host, is said in general words. Holds no visitor's data.
 """
 
@@ -14,15 +14,62 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from consent_middleware.records.model import Declaration
+
 if TYPE_CHECKING:
     from pathlib import Path
+    from typing import Any
 
-    from consent_middleware.catalog import Catalog
+    from consent_middleware.catalog import Catalog, Category, Service
+    from consent_middleware.config import ConsentConfig
 
-__all__ = ["Changes", "Declarations"]
+__all__ = ["Changes", "Declarations", "declare"]
 
 _MAX_FILES = 200
 _log = logging.getLogger("consent_middleware")
+
+
+def declare(config: ConsentConfig) -> Declaration:
+    """Return what a site declares, as it is kept with the records: who answers for it, categories, services, cookies."""
+    catalog, controller = config.catalog, config.controller
+    declared = {
+        "fingerprint": catalog.fingerprint,
+        "site": config.site.name,
+        "policy_url": config.site.policy_url,
+        "preferences_url": f"{config.site.path}/preferences",
+        "controller": controller.model_dump(),
+        "categories": [_category(c) for c in catalog.categories.values() if c.id in catalog.asked],
+        "services": [_service(s) for s in catalog.services.values()],
+    }
+    text = json.dumps(declared, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return Declaration.of(text, catalog.fingerprint)
+
+
+def _category(category: Category) -> dict[str, Any]:
+    found = {
+        "id": category.id,
+        "basis": category.basis.value,
+        "title": category.title,
+        "description": category.description,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _service(service: Service) -> dict[str, Any]:
+    return {
+        "id": service.id,
+        "name": service.name,
+        "category": service.category,
+        "provider": service.provider,
+        "country": service.country,
+        "policy_url": service.policy_url,
+        "sells_or_shares": service.sells_or_shares,
+        "hosts": list(service.hosts),
+        "storage": list(service.storage),
+        "cookies": [
+            {"name": c.name, "retention": c.retention, "purpose": c.purpose} for c in service.cookies
+        ],
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,28 +1,48 @@
 """A consent record: what proves a choice. Fields after ISO/IEC TS 27560 (CONFORMANCE REC-1).
 
-Time and subject come from the server, never from the client; no address and no user agent is kept (REC-2).
-Effects are data: endpoints return them, the adapters run them.
+A record is small: what a purpose means, who answers for it and who receives what stands in the declaration, and what
+was shown in the notice; both are kept once, under their hash. `receipts` puts the three together again.
+
+Time and subject come from the server, never from the client; no address, user agent or page is kept unless the site
+asks for it (REC-2). Effects are data: endpoints return them, the adapters run them.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from consent_middleware.policy import Choice
 from consent_middleware.signals import Signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from consent_middleware.catalog import Catalog
     from consent_middleware.policy import Circumstances
 
-__all__ = ["SCHEMA_VERSION", "AppendRecord", "ConsentRecord", "NoticeText", "build_record", "recorded_choice"]
+__all__ = [
+    "NO_SOURCE",
+    "RECTIFIABLE",
+    "SCHEMA_VERSION",
+    "AppendRecord",
+    "ConsentRecord",
+    "Declaration",
+    "Effect",
+    "EraseRecords",
+    "NoticeText",
+    "Person",
+    "RectifyRecords",
+    "RestrictRecords",
+    "Source",
+    "build_record",
+    "recorded_choice",
+    "rfc3339",
+]
 
-SCHEMA_VERSION = "1"
+SCHEMA_VERSION = "2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +54,41 @@ class NoticeText:
     text: str
 
     @classmethod
-    def of(cls, text: str, language: str) -> NoticeText:
+    def of(cls, text: str, language: str) -> Self:
         """Return the notice for a rendered text."""
         return cls(hashlib.sha256(text.encode()).hexdigest(), language, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Declaration:
+    """What the site declared when somebody answered, kept once by its hash.
+
+    Attributes:
+        sha256: Of `text`.
+        fingerprint: `Catalog.fingerprint`: several wordings may have the same one.
+        text: JSON; its shape is that of `declarations.declare`.
+    """
+
+    sha256: str
+    fingerprint: str
+    text: str
+
+    @classmethod
+    def of(cls, text: str, fingerprint: str) -> Self:
+        """Return the declaration for its JSON."""
+        return cls(hashlib.sha256(text.encode()).hexdigest(), fingerprint, text)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """From where an answer came, as far as the site keeps it: shortened or hashed already."""
+
+    ip: str = ""
+    user_agent: str = ""
+    page: str = ""
+
+
+NO_SOURCE = Source()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +99,16 @@ class ConsentRecord:
         record_id: Unique; a replay of the same record writes nothing.
         principal_id: A random pseudonym, None where nothing was ever granted.
         subject_id: The account, as the site names it; None for a visitor who is not logged in.
-        time: RFC 3339, UTC; the hour where the record names no principal.
+        time: RFC 3339, UTC; the hour where the record names nobody.
         state: ``given``, ``refused``, ``custom`` or ``withdrawn``.
         method: ``banner.accept_all``, ``banner.reject_all``, ``prefs``, ``opt_out``, ``api``, ``signal:gpc``,
-            ``signal:dnt`` or ``lapsed`` (an answer that ended or cannot be read, where silence would allow).
+            ``signal:dnt``, ``erase`` or ``lapsed`` (an answer that ended or cannot be read, where silence would allow).
         jurisdiction: Where the visitor was, as ISO 3166 says it; empty where unknown.
+        policy_fingerprint: Of what was declared; changes with the processing only.
+        policy_sha256: Of the `Declaration` itself.
         conflict_notice_shown: A yes was given while a signal said no, beside the words that say so (CA-2).
-        purposes: Per service or category: id, category, recipients, retention, state.
+        purposes: Per service or category: id, category, and state: ``given``, ``refused`` or ``withdrawn``.
+        ip, user_agent, page: From where it came, as `[records]` says; empty unless set.
     """
 
     schema_version: str
@@ -68,25 +123,40 @@ class ConsentRecord:
     jurisdiction: str
     language: str
     policy_fingerprint: str
+    policy_sha256: str
     notice_sha256: str
-    controller: dict[str, str]
     signals: dict[str, bool]
     conflict_notice_shown: bool
     purposes: tuple[dict[str, Any], ...]
+    ip: str = ""
+    user_agent: str = ""
+    page: str = ""
 
     @classmethod
-    def from_dict(cls, fields: dict[str, Any]) -> ConsentRecord:
+    def from_dict(cls, given: dict[str, Any]) -> Self:
         """Return the record that `to_dict` gave; one of an earlier version lacks what came later.
 
         Raises:
             KeyError, TypeError: It is no record.
         """
-        later = {"subject_id": None, "jurisdiction": "", "conflict_notice_shown": False}
-        return cls(**{**later, **fields, "purposes": tuple(fields["purposes"])})
+        later = {"subject_id": None, "jurisdiction": "", "conflict_notice_shown": False, "policy_sha256": ""}
+        known = {field.name for field in fields(cls)}
+        kept = {name: value for name, value in given.items() if name in known}
+        return cls(**{**later, **kept, "purposes": tuple(given["purposes"])})
+
+    @property
+    def persons(self) -> tuple[Person, ...]:
+        """Whose it is: a pseudonym, an account, both or nobody."""
+        principal = (Person(principal=self.principal_id),) if self.principal_id else ()
+        return (*principal, Person(subject=self.subject_id)) if self.subject_id else principal
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the record as plain data, fit for JSON."""
-        return asdict(self)
+        """Return the record as plain data, fit for JSON; what is not kept is left out."""
+        found = asdict(self)
+        return {name: value for name, value in found.items() if value != "" or name not in _OPTIONAL}
+
+
+_OPTIONAL = frozenset({"ip", "user_agent", "page"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +165,63 @@ class AppendRecord:
 
     record: ConsentRecord
     notice: NoticeText
+    declaration: Declaration
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Whose records: those of a pseudonym, or of an account. Exactly one of the two is given."""
+
+    principal: str | None = None
+    subject: str | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.principal) == bool(self.subject):
+            raise ValueError("a person is given by a principal or by a subject")
+
+    @property
+    def label(self) -> str:
+        """The person as one text, e.g. to be hashed."""
+        return f"principal:{self.principal}" if self.principal else f"subject:{self.subject}"
+
+
+@dataclass(frozen=True, slots=True)
+class EraseRecords:
+    """The effect that blanks everything a person's records say (GDPR article 17); the chain stays verifiable.
+
+    Attributes:
+        by: ``visitor`` or ``owner``.
+    """
+
+    person: Person
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class RestrictRecords:
+    """The effect that puts a person's records aside, or lets them be used again (GDPR article 18)."""
+
+    person: Person
+    on: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RectifyRecords:
+    """The effect that puts right what the site got wrong about a person (GDPR article 16).
+
+    What the visitor said is no matter of rectification: a new choice is.
+
+    Attributes:
+        changes: New values of ``subject_id``, ``jurisdiction`` or ``language``; the original stays in the chain.
+    """
+
+    person: Person
+    changes: Mapping[str, str]
+
+
+RECTIFIABLE = frozenset({"subject_id", "jurisdiction", "language"})
+
+Effect = AppendRecord | EraseRecords | RestrictRecords | RectifyRecords
 
 
 def build_record(
@@ -102,54 +229,60 @@ def build_record(
     choice: Choice,
     *,
     principal: str | None,
-    withdrawn: bool,
+    before: frozenset[str],
     method: str,
     circumstances: Circumstances,
-    conflict_notice_shown: bool,
-    controller: dict[str, str],
     notice: NoticeText,
+    declaration: Declaration,
     now: float,
     valid_until: float,
     new_id: Callable[[], str],
+    source: Source = NO_SOURCE,
 ) -> ConsentRecord:
     """Return the record of a choice.
 
     Args:
         principal: Whose it is; None where nothing was ever granted, and then only the hour is kept.
-        withdrawn: Whether an earlier grant was taken back.
+        before: The units that were granted until now.
         circumstances: Under which law, and where, it was made.
-        conflict_notice_shown: A yes was given beside the words that a signal says no.
         now: Seconds since the epoch.
         valid_until: Seconds since the epoch.
         new_id: Makes the record's id.
+        source: From where it came, as far as the site keeps it.
     """
-    at = now if principal else int(now) // 3600 * 3600
-    state = "withdrawn" if withdrawn and not choice.granted else "refused" if not choice.granted else "given"
-    if choice.granted and choice.refused:
-        state = "custom"
     return ConsentRecord(
         schema_version=SCHEMA_VERSION,
         record_id=new_id(),
         principal_id=principal,
         subject_id=circumstances.subject or None,
-        time=_rfc3339(at),
-        valid_until=_rfc3339(valid_until),
-        state=state,
+        time=rfc3339(now if principal or circumstances.subject else int(now) // 3600 * 3600),
+        valid_until=rfc3339(valid_until),
+        state=_state(choice, withdraws=principal is not None),
         method=method,
         regime=circumstances.regime.value,
         jurisdiction=circumstances.region,
         language=notice.language,
         policy_fingerprint=catalog.fingerprint,
+        policy_sha256=declaration.sha256,
         notice_sha256=notice.sha256,
-        controller=controller,
         signals={"gpc": choice.signals.gpc, "dnt": choice.signals.dnt},
-        conflict_notice_shown=conflict_notice_shown,
+        # Whoever grants this while a signal says no has been shown the words beside the switch.
+        conflict_notice_shown=bool(choice.signals and choice.granted & catalog.shares),
         purposes=tuple(
-            _purpose(catalog, unit, choice)
+            _purpose(catalog, unit, choice, before)
             for unit in catalog.units
             if unit in choice.granted or unit in choice.refused
         ),
+        ip=source.ip,
+        user_agent=source.user_agent,
+        page=source.page,
     )
+
+
+def _state(choice: Choice, *, withdraws: bool) -> str:
+    if choice.granted:
+        return "custom" if choice.refused else "given"
+    return "withdrawn" if withdraws else "refused"
 
 
 def recorded_choice(catalog: Catalog, record: ConsentRecord) -> Choice:
@@ -165,8 +298,8 @@ def recorded_choice(catalog: Catalog, record: ConsentRecord) -> Choice:
     def is_refused(unit: str) -> bool:
         service = catalog.services.get(unit)
         if unit in states or service is None:
-            return states.get(unit) == "refused"
-        return states.get(service.category) == "refused" and service.category not in mixed
+            return states.get(unit) in _NO
+        return states.get(service.category) in _NO and service.category not in mixed
 
     return Choice(
         granted=frozenset() if stale else frozenset(u for u in catalog.units if states.get(u) == "given"),
@@ -179,16 +312,19 @@ def recorded_choice(catalog: Catalog, record: ConsentRecord) -> Choice:
     )
 
 
-def _purpose(catalog: Catalog, unit: str, choice: Choice) -> dict[str, Any]:
+_NO = frozenset({"refused", "withdrawn"})
+
+
+def _purpose(catalog: Catalog, unit: str, choice: Choice, before: frozenset[str]) -> dict[str, Any]:
     service = catalog.services.get(unit)
+    no = "withdrawn" if unit in before else "refused"
     return {
         "id": unit,
         "category": service.category if service else unit,
-        "recipients": [service.provider] if service and service.provider else [],
-        "retention": sorted({cookie.retention for cookie in service.cookies}) if service else [],
-        "state": "given" if unit in choice.granted else "refused",
+        "state": "given" if unit in choice.granted else no,
     }
 
 
-def _rfc3339(moment: float) -> str:
+def rfc3339(moment: float) -> str:
+    """Return a moment, in seconds since the epoch, as records tell time: ``2026-11-23T09:30:00Z``."""
     return datetime.fromtimestamp(int(moment), UTC).isoformat().replace("+00:00", "Z")

@@ -1,26 +1,40 @@
 """Where records go: a SQL database that is opened with the first record, once a process.
 
-A worker forked after construction (gunicorn ``--preload``) opens its own database and never shares a
-connection. Safe under threads; needs no lifespan. Constructing a store imports and opens nothing.
+A worker forked after construction (gunicorn ``--preload``) opens its own database, and writes a chain of its own. Safe
+under threads; needs no lifespan. Constructing a store imports and opens nothing.
+
+Effects that come while others are being committed wait for them and are then committed together: so a hundred choices
+at once cost a few transactions, not a hundred.
 """
 
 from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, Any
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 from weakref import ref
 
+from consent_middleware.errors import StoreError
+from consent_middleware.records.chain import Seal
 from consent_middleware.records.model import ConsentRecord
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from sqlalchemy import Connection
+
     from consent_middleware.records.database import Database
-    from consent_middleware.records.model import AppendRecord
+    from consent_middleware.records.model import Effect
 
 __all__ = ["NullStore", "SqlStore", "resolve_url"]
+
+_PATIENCE_S = 5.0
+_RETRY_WITHIN_S = 1.0
+_REST_S = 1.0
+_TOGETHER = 500
 
 
 def resolve_url(url: str, folder: Path) -> str:
@@ -34,8 +48,9 @@ def resolve_url(url: str, folder: Path) -> str:
 class NullStore:
     """Keeps nothing: ``records.url = "none"``."""
 
-    def append(self, effects: Sequence[AppendRecord]) -> None:
-        """Accept the records and keep none."""
+    def append(self, effects: Sequence[Effect]) -> list[int]:
+        """Accept the effects and keep nothing."""
+        return [0] * len(effects)
 
     def latest(self, _subject: str) -> ConsentRecord | None:
         """Know nobody."""
@@ -45,39 +60,68 @@ class NullStore:
         """Do nothing."""
 
 
+class _Ticket:
+    """Effects that somebody waits for."""
+
+    __slots__ = ("careful", "effects", "error", "is_done", "written")
+
+    def __init__(self, effects: Sequence[Effect], *, careful: bool) -> None:
+        self.effects = effects
+        self.careful = careful
+        self.is_done = False
+        self.error: StoreError | None = None
+        self.written: list[int] = []
+
+
 class SqlStore:
     """Append-only consent records in a SQL database.
 
     Args:
         url: A SQLAlchemy URL with absolute paths (`resolve_url`).
+        secret_keys: Sign the chains: the last signs, all verify.
+        together: How many callers' effects one transaction takes at most.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, secret_keys: Sequence[str], *, together: int = _TOGETHER) -> None:
         self._url = url
-        self._lock = threading.Lock()
+        self.seal = Seal(secret_keys)
+        self._together = together
         self._opened: tuple[int, Database] | None = None
         self._parents: list[Database] = []
+        self.renew()
         if hasattr(os, "register_at_fork"):  # a lock that another thread held would never be let go
             store = ref(self)
             os.register_at_fork(after_in_child=lambda: _renew(store()))
 
-    def append(self, effects: Sequence[AppendRecord]) -> None:
-        """Make records durable, all in one transaction. Returns only once they are.
+    def append(self, effects: Sequence[Effect], *, careful: bool = False) -> list[int]:
+        """Make effects durable, all in one transaction. Returns only once they are.
 
-        A record id that is there already is left as it is.
+        Args:
+            effects: What to write.
+            careful: Some of the records may have been written before; those are left as they are.
+
+        Returns:
+            How many records each effect wrote or touched.
 
         Raises:
-            StoreError: They are not durable.
+            StoreError: They are not durable, as far as is known, within ten seconds or so.
         """
-        self._database().append(effects)
+        ticket = _Ticket(effects, careful=careful)
+        if self._queue(ticket):
+            self._commit_waiting()
+        if ticket.error is not None:
+            raise ticket.error
+        return ticket.written
 
-    def records(self) -> Iterator[dict[str, Any]]:
-        """Yield every record, oldest first."""
-        return self._database().records()
+    @contextmanager
+    def reading(self, *, patient: bool = False) -> Iterator[Connection]:
+        """Open a connection for `records.reading`.
 
-    def notice(self, sha256: str) -> str | None:
-        """Return the text of a notice by its hash, None for one that was never shown."""
-        return self._database().notice(sha256)
+        Raises:
+            StoreError: The database cannot be read.
+        """
+        with self.database().reading(patient=patient) as connection:
+            yield connection
 
     def latest(self, subject: str) -> ConsentRecord | None:
         """Return the last record of an account, None where there is none.
@@ -85,33 +129,128 @@ class SqlStore:
         Raises:
             StoreError: The database cannot be read.
         """
-        found = self._database().latest(subject)
+        found = self.database().latest(subject)
         return ConsentRecord.from_dict(found) if found else None
 
     def close(self) -> None:
         """Let go of the database's connections; the next record opens it again."""
-        with self._lock:
+        with self._opening:
             if self._opened and self._opened[0] == os.getpid():
                 self._opened[1].close()
             self._opened = None
 
-    def renew_lock(self) -> None:
-        """Start with a fresh lock, in a child process."""
-        self._lock = threading.Lock()
+    def renew(self) -> None:
+        """Start with fresh locks, in a child process."""
+        self._opening = threading.Lock()
+        self._turn = threading.Condition()
+        self._waiting: list[_Ticket] = []
+        self._taken: list[_Ticket] = []
+        self._is_busy = False
+        self._away_until = 0.0
 
-    def _database(self) -> Database:
-        with self._lock:
+    def database(self) -> Database:
+        """Return this process's database, opened when first asked for.
+
+        Raises:
+            StoreError: It cannot be opened.
+        """
+        with self._opening:
             if self._opened is None or self._opened[0] != os.getpid():
                 # SQLAlchemy loads here and nowhere else.
                 from consent_middleware.records.database import Database  # noqa: PLC0415
 
                 if self._opened:  # a fork's copy: closing it would end the connections of its parent
                     self._parents.append(self._opened[1])
-                self._opened = (os.getpid(), Database(self._url))
+                self._opened = (os.getpid(), Database(self._url, self.seal))
             return self._opened[1]
+
+    # -- group commit
+
+    def _queue(self, ticket: _Ticket) -> bool:
+        """Wait for a turn; return whether this caller is to commit what waits, its own among it.
+
+        Raises:
+            StoreError: Nobody took it in time.
+        """
+        until = time.monotonic() + _PATIENCE_S
+        with self._turn:
+            self._waiting.append(ticket)
+            while self._is_busy and not ticket.is_done:
+                left = until - time.monotonic()
+                if left <= 0:
+                    if ticket in self._waiting:
+                        self._waiting.remove(ticket)
+                    raise StoreError(f"the record store did not answer within {_PATIENCE_S:.0f} s")
+                self._turn.wait(left)
+            if ticket.is_done:
+                return False
+            self._is_busy = True
+            # First come, first served; who commits takes its own along.
+            self._waiting.remove(ticket)
+            self._taken = [ticket, *self._waiting[: self._together - 1]]
+            self._waiting = self._waiting[self._together - 1 :]
+            return True
+
+    def _commit_waiting(self) -> None:
+        taken = self._taken
+        try:
+            self._commit(taken)
+        finally:
+            with self._turn:
+                for ticket in taken:
+                    ticket.is_done = True
+                self._is_busy = False
+                self._turn.notify_all()
+
+    def _commit(self, tickets: Sequence[_Ticket]) -> None:
+        """Commit together; where that fails once more with care, and then each alone if it may be one's own fault."""
+        began = time.monotonic()
+        if began < self._away_until:
+            _fail(tickets, StoreError("the record store was away a moment ago"))
+            return
+        try:
+            database = self.database()
+        except StoreError as problem:
+            self._is_away(began)
+            _fail(tickets, problem)
+            return
+        failure = _try(database, tickets, careful=any(ticket.careful for ticket in tickets))
+        if failure is not None and time.monotonic() - began < _RETRY_WITHIN_S:
+            failure = _try(database, tickets, careful=True)
+        if failure is None:
+            return
+        if not failure.is_own:
+            self._is_away(began)
+        if not failure.is_own or len(tickets) == 1:
+            _fail(tickets, failure)
+            return
+        for ticket in tickets:
+            alone = _try(database, [ticket], careful=True)
+            if alone is not None:
+                _fail([ticket], alone)
+
+    def _is_away(self, began: float) -> None:
+        """Let nobody wait for a store that has just failed: as long again as the failure took, but a second at least."""
+        now = time.monotonic()
+        self._away_until = now + max(_REST_S, now - began)
+
+
+def _try(database: Database, tickets: Sequence[_Ticket], *, careful: bool) -> StoreError | None:
+    try:
+        written = database.write([ticket.effects for ticket in tickets], careful=careful)
+    except StoreError as error:
+        return error
+    for ticket, own in zip(tickets, written, strict=True):
+        ticket.written = own
+    return None
+
+
+def _fail(tickets: Sequence[_Ticket], error: StoreError) -> None:
+    for ticket in tickets:
+        ticket.error = error
 
 
 def _renew(store: SqlStore | None) -> None:
-    """Give a forked child's store a lock of its own."""
+    """Give a forked child's store locks of its own."""
     if store is not None:
-        store.renew_lock()
+        store.renew()

@@ -20,6 +20,7 @@ __all__ = [
     "available_languages",
     "best_language",
     "duration",
+    "duration_parts",
     "load_texts",
     "localised",
     "preferred_languages",
@@ -80,6 +81,13 @@ def localised(text: str | Mapping[str, str], language: str, fallback: str) -> st
     if isinstance(text, str):
         return text
     return text.get(language) or text.get(fallback) or next(iter(text.values()), "")
+
+
+def duration_parts(iso: str) -> Mapping[str, int]:
+    """Return an ISO 8601 duration by its units, from ``years`` to ``seconds``; nothing but noughts for what is none."""
+    match = _DURATION.match(iso)
+    counts = match.groups() if match else (None,) * len(_UNITS)
+    return {unit: int(count or 0) for unit, count in zip(_UNITS, counts, strict=True)}
 
 
 def duration(iso: str, texts: Mapping[str, Any]) -> str:
