@@ -9,7 +9,7 @@ PORT   ?= 8000
 SERVER ?= asgi
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint types unit browser browser-there browser-layers browser-pages conformance assets bench wheel clean
+.PHONY: demo test lint types unit servers-there browser browser-there browser-layers browser-pages conformance assets bench wheel clean
 
 $(VENV)/.demo: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "No venv module: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
@@ -39,8 +39,11 @@ lint: $(VENV)/.test
 types: $(VENV)/.test
 	$(BIN)/mypy
 
-unit: $(VENV)/.test
+unit: servers-there
 	$(BIN)/python -m pytest -q -m "not browser"
+
+servers-there: $(VENV)/.test
+	@$(BIN)/python tests/install_servers.py
 
 browser: browser-there browser-layers browser-pages
 

@@ -45,7 +45,7 @@ Hook = Callable[..., Any]
 _CONSENT_KEY = "consent_middleware.consent"
 
 # The report on conformance, and what tests it.
-pytest_plugins = ["conformance_report", "pytester"]
+pytest_plugins = ["conformance_report", "servers", "pytester"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,8 @@ class Client(ABC):
         database = self.site.config.records.url.removeprefix("sqlite:///")
         connection = sqlite3.connect(database)
         try:
-            rows = connection.execute("select document from consent_records order by sequence").fetchall()
+            query = "select document from consent_records where kind = 'consent' and document is not null"
+            rows = connection.execute(f"{query} order by sequence").fetchall()
         except sqlite3.OperationalError:  # no record was ever written, so there is no table
             return []
         finally:

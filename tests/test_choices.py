@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from itertools import count
 
 import pytest
@@ -138,7 +139,7 @@ def test_the_record_says_how_and_what_was_shown() -> None:
     (effect,) = outcome.effects
     assert (effect.record.method, effect.notice.text) == ("banner.accept_all", "shown en under opt-in")
     assert effect.record.valid_until == "2026-11-24T20:26:40Z"
-    assert effect.record.controller["name"] == "Example GmbH"
+    assert json.loads(effect.declaration.text)["controller"]["name"] == "Example GmbH"
 
 
 @pytest.mark.conformance("ENF-2")

@@ -154,8 +154,6 @@ BAD: list[tuple[str, dict[str, Any], str, list[str]]] = [
         ["not in lower case", "'cf-ipcountry'"],
     ),
     ("store that is no address", {"records": {"url": "foo"}}, "records.url", ["is not the address of a database."]),
-    ("addresses not yet", {"records": {"ip": "hash"}}, "records.ip", ["not available"]),
-    ("user agents not yet", {"records": {"user_agent": "hash"}}, "records.user_agent", ["not available"]),
     ("a section that is no table", {"banner": 5}, "banner", ["Found 5."]),
     ("services that are no list", {"services": {}}, "services", ["list"]),
     ("a service that is no table", {"services": [5]}, "services[0]", ["Found 5."]),

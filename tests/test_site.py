@@ -8,6 +8,7 @@ import pytest
 from consent_middleware.choices import Answer, Method
 from consent_middleware.errors import ConfigError, StoreError
 from consent_middleware.filters import Verdict
+from consent_middleware.owner import Records
 from consent_middleware.policy import DntScope, WhenOn
 from consent_middleware.records import Journal, NullStore, SqlStore
 from consent_middleware.site import Site
@@ -178,9 +179,10 @@ def test_a_committed_choice_is_in_the_store(tmp_path: Path) -> None:
     subject = Site(make_config(use=["youtube"]).at(tmp_path), SECRET, clock=lambda: NOW)
     durable = subject.commit(answered(subject))
     assert isinstance(subject.store, Journal)
-    (found,) = subject.store.store.records()
+    (found,) = Records(subject).receipts()
     subject.store.close()
-    assert (found["state"], found["principal_id"], found["method"]) == ("refused", None, "prefs")
+    event = found["event"]
+    assert (event["state"], found["principal_id"], event["method"]) == ("refused", None, "prefs")
     assert [record.record_id for record in durable or ()] == [found["record_id"]]
 
 

@@ -9,9 +9,9 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from consent_middleware.endpoints import MAX_BODY
 from consent_middleware.errors import ConfigError, Fault
 from consent_middleware.exchange import WELL_KNOWN, Exchange
+from consent_middleware.replies import MAX_BODY
 from consent_middleware.reporting import logger
 from consent_middleware.response import Response
 from consent_middleware.site import ConfigSource, Hooks, Site
@@ -19,7 +19,7 @@ from consent_middleware.site import ConfigSource, Hooks, Site
 if TYPE_CHECKING:
     from consent_middleware.caching import Headers
     from consent_middleware.choices import Outcome
-    from consent_middleware.endpoints import Reply
+    from consent_middleware.replies import Reply
     from consent_middleware.request import ConsentRequest
 
 __all__ = ["ConsentMiddleware"]
@@ -98,6 +98,8 @@ class ConsentMiddleware:
         exchange = Exchange(
             site, scope.get("method", "GET"), scope.get("scheme") or "http", base, path, header, site.clock()
         )
+        if site.sources.are_kept and (client := scope.get("client")):
+            exchange.client = client[0]
         if site.looks and not path.startswith(site.files):
             await _look(scope, exchange)
         if path.startswith(site.prefix) and kind == "http":
@@ -143,6 +145,10 @@ class ConsentMiddleware:
         reply = site.endpoints.answer(exchange.own_request(scope.get("query_string", b""), body))
         if reply.outcome is not None and not await _commit(site, reply.outcome):
             reply = reply.otherwise or reply
+        if reply.then is not None:
+            from anyio import to_thread  # noqa: PLC0415 - as in `_commit`
+
+            reply = await to_thread.run_sync(site.fulfil, reply)
         await _reply(exchange, reply, send)
 
 

@@ -21,6 +21,7 @@ from markupsafe import Markup, escape
 
 from consent_middleware.assets import guard_mode
 from consent_middleware.errors import ConfigError, Fault
+from consent_middleware.history import entries
 from consent_middleware.html import Snippets
 from consent_middleware.policy import OPT_IN, Circumstances, Notice
 from consent_middleware.records.declarations import Changes
@@ -204,6 +205,33 @@ class Banner:
             "shares": bool(self._catalog.shares & self._catalog.asked),
         }
 
+    def receipt(
+        self,
+        language: str,
+        base: str,
+        page: Page,
+        history: dict[str, Any],
+        *,
+        token: str = "",
+        state: str = "",
+    ) -> bytes:
+        """Return the page on which a visitor reads, takes along or erases what is recorded; complete without scripts.
+
+        Args:
+            language: One of the site's languages.
+            base: Where the app is mounted.
+            page: Where the visitor goes on, and what went wrong, if anything.
+            history: Their receipts, and what they were shown (docs/receipts.md).
+            token: What names the visitor, where no cookie does.
+            state: ``withdrawn`` or ``erased``: what the visitor has just done.
+        """
+        context = self._page(language, base, page) | {
+            "entries": entries(history, language),
+            "token": token,
+            "state": state,
+        }
+        return self._bare("receipt.html", context)
+
     def placeholder(self, language: str, base: str, held: Held, url: str, nonce: str = "") -> str:
         """Return the document that stands in an iframe until its service is granted; complete without scripts.
 
@@ -363,6 +391,9 @@ class Banner:
                 "preferences": f"{root}/preferences",
                 "choice": f"{root}/choice",
                 "opt_out": f"{root}/opt-out",
+                "receipt": f"{root}/receipt",
+                "records": f"{root}/records.json",
+                "erase": f"{root}/erase",
                 "state": f"{root}/state.json",
                 "static": f"{root}/static/{self._assets.hash}/",
             },
@@ -378,6 +409,7 @@ class Banner:
             "accounts": self._accounts,
             "known": False,
             "changes": (),
+            "keeps_records": self._config.keeps_records,
         }
 
     def _page(self, language: str, base: str, page: Page) -> dict[str, Any]:

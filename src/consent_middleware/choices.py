@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from consent_middleware.codec import ChoiceCodec
     from consent_middleware.config import ConsentConfig
     from consent_middleware.policy import Rules
+    from consent_middleware.records import Effect
     from consent_middleware.regions import Regime
     from consent_middleware.visitor import Visitor, Visitors
 
@@ -38,6 +39,7 @@ class Method(StrEnum):
     REJECT_ALL = "banner.reject_all"
     PREFS = "prefs"
     API = "api"
+    ERASE = "erase"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Outcome:
 
     visitor: Visitor
     set_cookie: bytes | None
-    effects: tuple[AppendRecord, ...]
+    effects: tuple[Effect, ...]
     grants: bool = False
     opts_out: bool = False
 
@@ -176,7 +178,9 @@ class Choices:
             return visitor.choice.account if visitor.choice else ""
         return self._codec.account(subject) if subject else ""
 
-    def signalled(self, visitor: Visitor, *, language: str, now: float) -> AppendRecord | None:
+    def signalled(
+        self, visitor: Visitor, *, language: str, now: float, source: Source = NO_SOURCE
+    ) -> AppendRecord | None:
         """Return the record of an opt-out that a signal made, None where nothing is left to record.
 
         It is written when the browser shows the answer for the first time, so that a client that keeps no cookies
@@ -188,7 +192,10 @@ class Choices:
         method = Method.LAPSED
         if choice.by_signal:
             method = Method.GPC if choice.signals.gpc else Method.DNT
-        return self._record(visitor, choice, method, earlier=choice.principal, language=language, now=now)
+        earlier = choice.principal
+        return self._record(
+            visitor, choice, method, earlier=earlier, language=language, now=now, source=source
+        )
 
     def _record(
         self,

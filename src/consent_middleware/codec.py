@@ -44,6 +44,7 @@ _MAX_BYTES = 1024
 _NOTHING, _GRANTED, _REFUSED = range(3)
 _DIGITS = "0123456789abcdefghijklmnopq"
 _A_DIGIT = 3  # units
+_PRINCIPAL = re.compile(r"[\w-]{16}\Z", re.ASCII)
 _LAYOUT = re.compile(
     r"v1\.(?P<fingerprint>[\w-]{8})\.(?P<state>[0-9a-f][0-9a-q]*)\.(?P<refusals>(?:[\w-]{2})*)"
     r"\.(?P<at>[0-9a-f]{1,10})\.(?P<principal>(?:[\w-]{16})?)(?:~(?P<account>[\w-]{8}))?\Z",
@@ -78,6 +79,12 @@ class ChoiceCodec:
             key_derivation="hmac",
             digest_method=hashlib.sha256,
         )
+        self._history = Signer(
+            list(secret_keys),
+            salt=f"consent-middleware.history.v1.{site_id}",
+            key_derivation="hmac",
+            digest_method=hashlib.sha256,
+        )
         self._key = list(secret_keys)[-1].encode()
         self._size = state_size(catalog)
         self._decoded = lru_cache(maxsize=8192)(self._decode)
@@ -87,6 +94,20 @@ class ChoiceCodec:
         return urlsafe_b64encode(
             hmac.digest(self._key, b"account:" + subject.encode(), "sha256")[:6]
         ).decode()
+
+    def history_token(self, principal: str) -> str:
+        """Return what lets its holder read and erase a pseudonym's history, and nothing else."""
+        return self._history.sign(principal).decode()
+
+    def read_history_token(self, token: str) -> str | None:
+        """Return the pseudonym that a token of ours names, None for any other text."""
+        if len(token) > _MAX_BYTES:
+            return None
+        try:
+            principal = self._history.unsign(token).decode("ascii")
+        except (BadData, ValueError):
+            return None
+        return principal if _PRINCIPAL.match(principal) else None
 
     def encode(self, choice: Choice) -> str:
         """Return the cookie's value for a choice made under today's catalogue."""

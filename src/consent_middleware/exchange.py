@@ -26,10 +26,10 @@ from consent_middleware.caching import make_private, unsuffix_etags
 from consent_middleware.choices import Answer, Method, Outcome
 from consent_middleware.consent import Consent
 from consent_middleware.cookies import cookie_pairs, set_cookie_name
-from consent_middleware.endpoints import OwnRequest, Reply
 from consent_middleware.errors import LateChangeError
 from consent_middleware.filters import Verdict, expire
 from consent_middleware.rendering import Rendering
+from consent_middleware.replies import OwnRequest, Reply
 from consent_middleware.reporting import is_login
 from consent_middleware.request import ConsentRequest
 from consent_middleware.response import Response
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from consent_middleware.caching import Headers
     from consent_middleware.policy import Choice, Circumstances
+    from consent_middleware.records import Source
     from consent_middleware.site import Site
     from consent_middleware.visitor import Seen, Visitor
 
@@ -71,6 +72,7 @@ class Exchange:
         was_read: The app has read consent, so the response is personal.
         unsuffixed: The app was given back an entity tag of its own.
         circumstances: What is known of the visitor; None: nothing but the site's regime.
+        client: The peer's address, where the site keeps something of it.
         identifies: The app has said who is logged in, after the request began.
     """
 
@@ -82,6 +84,7 @@ class Exchange:
     staged: Outcome | None = None
     circumstances: Circumstances | None = None
     identifies = False
+    client: str | None = None
     _started = False
     _seen: Seen | None = None
     _binding: Headers | None = None
@@ -168,7 +171,13 @@ class Exchange:
             language=self.visitor_language,
             secure=self.secure,
             now=self.now,
+            source=self.source,
         )
+
+    @property
+    def source(self) -> Source:
+        """From where this request came, as far as the site keeps it."""
+        return self.site.sources.of(self.client, self.header)
 
     def identify(self, subject: str | None) -> None:
         """Take the app's word for who is logged in; the account is looked up before the headers go.
@@ -244,6 +253,7 @@ class Exchange:
             language=self.visitor_language,
             now=self.now,
             body=body,
+            source=self.source,
         )
 
     def well_known(self) -> Reply | None:
@@ -424,7 +434,9 @@ class Exchange:
             return []
         choice = site.visitors.lasting(visitor, self.now)
         if choice is None:
-            effect = site.choices.signalled(visitor, language=self.visitor_language, now=self.now)
+            effect = site.choices.signalled(
+                visitor, language=self.visitor_language, now=self.now, source=self.source
+            )
             if effect is None or visitor.choice is None or not site.background.add(effect):
                 return []
             recorded = visitor.choice

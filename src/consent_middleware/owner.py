@@ -6,7 +6,6 @@ Reads and writes through the same store and chain as the middleware. Every call 
 from __future__ import annotations
 
 import time
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from consent_middleware.errors import ConsentError
@@ -21,7 +20,6 @@ from consent_middleware.records import (
     RestrictRecords,
     recorded_choice,
 )
-from consent_middleware.records.receipts import build_receipt, history
 from consent_middleware.regions import Regime
 from consent_middleware.site import Site
 from consent_middleware.snapshot import Snapshot
@@ -29,8 +27,6 @@ from consent_middleware.views import Views
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
-
-    from sqlalchemy import Connection
 
     from consent_middleware.records import SqlStore
     from consent_middleware.records.chain import Head
@@ -40,8 +36,6 @@ if TYPE_CHECKING:
     from consent_middleware.site import ConfigSource
 
 __all__ = ["NoRecordsError", "Records"]
-
-_REMEMBERED = 64
 
 
 class NoRecordsError(ConsentError):
@@ -112,17 +106,8 @@ class Records:
         """
         from consent_middleware.records import reading  # noqa: PLC0415 - loads SQLAlchemy
 
-        receipts: dict[str, dict[str, Any]] = {}
-        notices: dict[str, dict[str, str]] = {}
         with self._store.reading() as connection:
-            for person in persons:
-                for receipt in self._receipts(connection, person=person, restricted=restricted):
-                    receipts[receipt["record_id"]] = receipt
-            for receipt in receipts.values():
-                sha256 = receipt["notice"]["sha256"]
-                if sha256 not in notices and (found := reading.notice(connection, sha256)):
-                    notices[sha256] = {"language": found[0], "text": found[1]}
-        return history(sorted(receipts.values(), key=lambda one: one["event"]["time"]), notices)
+            return reading.history(connection, persons, restricted=restricted)
 
     def erase(self, person: Person) -> int:
         """Blank everything a person's records say; return how many there were. The chain stays verifiable.
@@ -172,18 +157,12 @@ class Records:
         Raises:
             StoreError: The store cannot be read.
         """
-        with self._store.reading(patient=True) as connection:
-            yield from self._receipts(
-                connection, person=person, since=since, until=until, restricted=restricted
-            )
-
-    def _receipts(self, connection: Connection, **wanted: Any) -> Iterator[dict[str, Any]]:
         from consent_middleware.records import reading  # noqa: PLC0415 - loads SQLAlchemy
 
-        declared = lru_cache(_REMEMBERED)(lambda sha256: reading.declaration(connection, sha256))
-        for stored in reading.documents(connection, **wanted):
-            sha256 = stored.fields.get("policy_sha256")
-            yield build_receipt(stored.fields, declared(sha256) if sha256 else None)
+        with self._store.reading(patient=True) as connection:
+            yield from reading.receipts(
+                connection, person=person, since=since, until=until, restricted=restricted
+            )
 
     def notice(self, sha256: str) -> str | None:
         """Return what was shown, by its hash; None where it was never shown.

@@ -6,7 +6,7 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
 from functools import lru_cache
@@ -24,17 +24,20 @@ from consent_middleware.errors import StoreError
 from consent_middleware.holding import Holdings
 from consent_middleware.policy import Rules
 from consent_middleware.records import (
+    AppendRecord,
     Background,
     Declarations,
     Journal,
     NullStore,
     Outbox,
+    Sources,
     SqlStore,
     recorded_choice,
     resolve_url,
 )
 from consent_middleware.regions import region_rules
 from consent_middleware.reporting import Reporter, logger
+from consent_middleware.rights import Rights
 from consent_middleware.visitor import Visitors
 from consent_middleware.whereabouts import HOOKS, Whereabouts
 
@@ -43,7 +46,8 @@ if TYPE_CHECKING:
     from consent_middleware.config.model import SiteSection
     from consent_middleware.exchange import Exchange
     from consent_middleware.policy import Choice
-    from consent_middleware.records import AppendRecord, ConsentRecord
+    from consent_middleware.records import ConsentRecord, Effect
+    from consent_middleware.replies import Reply
     from consent_middleware.request import ConsentRequest
 
 __all__ = ["ConfigSource", "Hooks", "Site"]
@@ -151,11 +155,13 @@ class Site:
             self.choices,
             violations,
             self.reporter,
+            Rights(self.config, self.banner, self.choices, codec),
             updated=site.updated or region_rules().version,
         )
         self._missing = lru_cache(maxsize=64)(missing_sources)
         self._set_looked_up(site)
         self.store = self._open_store(keys)
+        self.sources = Sources(self.config.records, keys[-1])
         self.background = Background(self._record)
         self.outbox = Outbox(folder / "opt-outs") if self.hooks.on_opt_out else None
         self._warn(keys)
@@ -236,19 +242,41 @@ class Site:
         """
         if self.config.keeps_records:  # who keeps no records wants no files
             self.declarations.keep()
+        records = [effect for effect in outcome.effects if isinstance(effect, AppendRecord)]
+        rest = [effect for effect in outcome.effects if not isinstance(effect, AppendRecord)]
+        durable = tuple(effect.record for effect in records)
         try:
-            self.store.append(outcome.effects)
+            self.store.append(records)
         except StoreError as error:
             logger.error("consent_middleware: a choice could not be recorded: %s", error)
             if outcome.grants:
                 return None
-            durable: tuple[ConsentRecord, ...] = ()
-        else:
-            durable = tuple(effect.record for effect in outcome.effects)
+            durable = ()
         if outcome.opts_out and self.outbox is not None:
-            for effect in outcome.effects:
+            for effect in records:
                 self.outbox.put(effect.record)
+        if rest and not self._done(rest):  # what is withdrawn stays withdrawn
+            return None
         return durable
+
+    def _done(self, effects: Sequence[Effect]) -> bool:
+        """Return whether records could be erased: that waits for no journal."""
+        try:
+            self.store.append(effects)
+        except StoreError as error:
+            logger.error("consent_middleware: a visitor's history could not be erased: %s", error)
+            return False
+        return True
+
+    def fulfil(self, reply: Reply) -> Reply:
+        """Return the reply that a visitor's history makes, once it is read. Blocks."""
+        if reply.then is None:
+            return reply
+        try:
+            return reply.then(self.store.history(reply.persons))
+        except StoreError as error:
+            logger.error("consent_middleware: a visitor's history could not be read: %s", error)
+            return reply.otherwise or reply
 
     def _open_store(self, keys: list[str]) -> NullStore | SqlStore | Journal:
         records = self.config.records

@@ -12,9 +12,9 @@ from dataclasses import fields
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
-from consent_middleware.endpoints import MAX_BODY
 from consent_middleware.errors import ConfigError, Fault
 from consent_middleware.exchange import WELL_KNOWN, Exchange
+from consent_middleware.replies import MAX_BODY
 from consent_middleware.reporting import logger
 from consent_middleware.response import Response
 from consent_middleware.site import ConfigSource, Hooks, Site
@@ -22,7 +22,7 @@ from consent_middleware.site import ConfigSource, Hooks, Site
 if TYPE_CHECKING:
     from consent_middleware.caching import Headers
     from consent_middleware.choices import Outcome
-    from consent_middleware.endpoints import Reply
+    from consent_middleware.replies import Reply
     from consent_middleware.request import ConsentRequest
 
 __all__ = ["ConsentMiddleware"]
@@ -109,6 +109,8 @@ class ConsentMiddleware:
             _Header(environ).get,
             site.clock(),
         )
+        if site.sources.are_kept:
+            exchange.client = environ.get("REMOTE_ADDR")
         if site.looks and not path.startswith(site.files):
             _look(environ, exchange)
         if site.outbox is not None and site.outbox.is_due:
@@ -146,6 +148,7 @@ class ConsentMiddleware:
         reply = site.endpoints.answer(exchange.own_request(query, body))
         if reply.outcome is not None and not _commit(site, reply.outcome):
             reply = reply.otherwise or reply
+        reply = site.fulfil(reply)
         start_response(_status_line(reply.status), _strings(exchange.finish(reply)))
         if site.outbox is not None and site.outbox.is_due:
             _deliver(site)

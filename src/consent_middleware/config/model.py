@@ -187,6 +187,7 @@ class RecordsSection(_Section):
     journal: str = "consent-journal"
     ip: Literal["none", "truncate", "hash"] = "none"
     user_agent: Literal["none", "truncate", "hash"] = "none"
+    page: Literal["none", "truncate", "hash"] = "none"
 
 
 class BannerSection(_Section):

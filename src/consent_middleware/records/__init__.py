@@ -19,6 +19,7 @@ from consent_middleware.records.model import (
     recorded_choice,
 )
 from consent_middleware.records.outbox import Outbox
+from consent_middleware.records.source import Sources
 from consent_middleware.records.store import NullStore, SqlStore, resolve_url
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "RectifyRecords",
     "RestrictRecords",
     "Source",
+    "Sources",
     "SqlStore",
     "build_record",
     "declare",

@@ -34,7 +34,7 @@ _LABELS = 7
 _FEWEST = 7
 _FILLED, _WIDEST = 0.72, 6.0
 # How many rows of a table show at once; the others are folded away.
-_SHOWN = 10
+_SHOWN = 8
 
 _STATES = {
     State.GIVEN: "Accepted all",
@@ -101,10 +101,9 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One row of a table; `code` is what the records call it, where that differs."""
+    """One row of a table."""
 
     name: str
-    code: str
     rates: Rates
     parts: tuple[_Part, ...]
 
@@ -148,12 +147,19 @@ class _Chart:
         return self.ticks[-1]
 
     @property
+    def height(self) -> int:
+        """How much of the drawing the bars take, in percent; the dates below take the rest."""
+        return 82 if self.columns[0].year else 88
+
+    @property
     def busiest(self) -> _Column:
         return max(self.columns, key=lambda column: column.rates.total)
 
 
 @dataclass(frozen=True, slots=True)
 class _RefusedRow:
+    """`code` is what the records call it, where it has a name."""
+
     name: str
     code: str
     asked: int
@@ -170,11 +176,10 @@ def _tables(statistics: Statistics) -> tuple[_Table, ...]:
 
 
 def _table(title: str, head: str, groups: tuple[Rates, ...], names: Mapping[str, str]) -> _Table:
-    rows = []
-    for rates in groups:
-        name = names.get(rates.label, rates.label) or "Not known"
-        code = rates.label if name != rates.label else ""
-        rows.append(_Row(name, code, rates, _stack(rates, rates.total)))
+    rows = (
+        _Row(names.get(rates.label, rates.label) or "Not known", rates, _stack(rates, rates.total))
+        for rates in groups
+    )
     return _Table(title, head, tuple(rows))
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from consent_middleware.records.model import Effect
+    from consent_middleware.records.model import Effect, Person
     from consent_middleware.records.store import SqlStore
 
 __all__ = ["Journal"]
@@ -80,6 +80,17 @@ class Journal:
             StoreError: The store cannot be read.
         """
         return self.store.latest(subject)
+
+    def history(self, persons: Sequence[Person]) -> dict[str, Any]:
+        """Return everything about some persons; what waits is written first, if the store is there.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        with contextlib.suppress(StoreError, OSError):
+            if self._waiting():
+                self.replay(patience_s=_PATIENCE_S)
+        return self.store.history(persons)
 
     def close(self) -> None:
         """Let go of the store."""

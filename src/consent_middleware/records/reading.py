@@ -4,23 +4,38 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, and_, func, select
 
+from consent_middleware.records.receipts import build_receipt
+from consent_middleware.records.receipts import history as build_history
 from consent_middleware.records.schema import declarations, notices, records
 from consent_middleware.records.writing import of_person
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sqlalchemy import ColumnElement, Row
 
     from consent_middleware.records.model import Person
 
-__all__ = ["Stored", "count", "declaration", "documents", "latest", "notice", "record", "streamed"]
+__all__ = [
+    "Stored",
+    "count",
+    "declaration",
+    "documents",
+    "history",
+    "latest",
+    "notice",
+    "receipts",
+    "record",
+    "streamed",
+]
 
 _AT_ONCE = 1_000
+_REMEMBERED = 64
 _RECTIFIED = ("subject_id", "jurisdiction", "language")
 _STORED = (records.c.document, records.c.restricted, *(records.c[name] for name in _RECTIFIED))
 
@@ -126,3 +141,24 @@ def record(connection: Connection, record_id: str) -> dict[str, Any] | None:
 def count(connection: Connection) -> int:
     """Return how many rows there are, events and what is erased among them."""
     return connection.execute(select(func.count()).select_from(records)).scalar() or 0
+
+
+def receipts(connection: Connection, **wanted: Any) -> Iterator[dict[str, Any]]:
+    """Yield the receipts of `documents`, which takes the same arguments."""
+    declared = lru_cache(_REMEMBERED)(lambda sha256: declaration(connection, sha256))
+    for stored in documents(connection, **wanted):
+        sha256 = stored.fields.get("policy_sha256")
+        yield build_receipt(stored.fields, declared(sha256) if sha256 else None)
+
+
+def history(connection: Connection, persons: Iterable[Person], *, restricted: bool = True) -> dict[str, Any]:
+    """Return everything about some persons, in the shape of ``records.json`` (docs/receipts.md)."""
+    found: dict[str, dict[str, Any]] = {}
+    for person in persons:
+        found |= {r["record_id"]: r for r in receipts(connection, person=person, restricted=restricted)}
+    hashes = {receipt["notice"]["sha256"] for receipt in found.values()}
+    shown = {sha256: text for sha256 in hashes if (text := notice(connection, sha256))}
+    return build_history(
+        sorted(found.values(), key=lambda receipt: receipt["event"]["time"]),
+        {sha256: {"language": language, "text": text} for sha256, (language, text) in shown.items()},
+    )

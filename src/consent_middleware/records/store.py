@@ -13,12 +13,13 @@ import os
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
 from consent_middleware.errors import StoreError
 from consent_middleware.records.chain import Seal
 from consent_middleware.records.model import ConsentRecord
+from consent_middleware.records.receipts import history
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from consent_middleware.records.database import Database
-    from consent_middleware.records.model import Effect
+    from consent_middleware.records.model import Effect, Person
 
 __all__ = ["NullStore", "SqlStore", "resolve_url"]
 
@@ -55,6 +56,10 @@ class NullStore:
     def latest(self, _subject: str) -> ConsentRecord | None:
         """Know nobody."""
         return None
+
+    def history(self, _persons: Sequence[Person]) -> dict[str, Any]:
+        """Know nothing."""
+        return history((), {})
 
     def close(self) -> None:
         """Do nothing."""
@@ -131,6 +136,19 @@ class SqlStore:
         """
         found = self.database().latest(subject)
         return ConsentRecord.from_dict(found) if found else None
+
+    def history(self, persons: Sequence[Person]) -> dict[str, Any]:
+        """Return everything about some persons, in the shape of ``records.json`` (docs/receipts.md).
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        if not persons:
+            return history((), {})
+        from consent_middleware.records import reading  # noqa: PLC0415 - loads SQLAlchemy
+
+        with self.reading() as connection:
+            return reading.history(connection, persons)
 
     def close(self) -> None:
         """Let go of the database's connections; the next record opens it again."""
