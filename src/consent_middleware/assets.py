@@ -1,4 +1,4 @@
-"""The files the page loads: guard.js with the site's table compiled in, banner.js, banner.css.
+"""The files the page loads: guard.js with the site's table compiled in, banner.js, banner.css; receipt.css.
 
 All are served below one hash of their bytes, immutable and pre-compressed, as `make assets` builds them.
 The guard repeats no decision: what it is given here is `decide` as a table a unit (signals that deny it), which the
@@ -105,7 +105,7 @@ class Assets:
         guard = b"".join(map(_built, sources)).replace(
             b'"__SITE__"', table.replace("<", "\\u003c").encode("ascii")
         )
-        files = {"guard.js": guard, "banner.js": _built("banner.js"), "banner.css": _built("banner.css")}
+        files = {"guard.js": guard} | {name: _built(name) for name in ("banner.js", "banner.css", "receipt.css")}
         self.hash = hashlib.sha256(b"".join(files.values())).hexdigest()[:12]
         self._files = {
             name: Asset(name, _TYPES[name.rpartition(".")[2]], data, gzip.compress(data, 9, mtime=0))

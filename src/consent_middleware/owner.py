@@ -188,6 +188,21 @@ class Records:
             found = reading.record(connection, record_id)
         return ConsentRecord.from_dict(found) if found else None
 
+    def entry(self, record_id: str, *, restricted: bool = True) -> dict[str, Any]:
+        """Return one record in the shape of ``records.json``; without receipts where there is none, or it is erased.
+
+        Args:
+            record_id: Of the record.
+            restricted: Whether it is found where it is put aside.
+
+        Raises:
+            StoreError: The store cannot be read.
+        """
+        from consent_middleware.records import reading  # noqa: PLC0415 - loads SQLAlchemy
+
+        with self._store.reading() as connection:
+            return reading.entry(connection, record_id, restricted=restricted)
+
     def statistics(self, *, since: str = "", until: str = "") -> Statistics:
         """Return how visitors answered.
 

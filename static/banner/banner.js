@@ -270,6 +270,7 @@
     // Kept alive: who answers and follows a link at once has answered.
     const answer = await fetch(url, { method: "POST", body, keepalive: true, headers: { Accept: "application/json" } });
     if (!answer.ok || !/json/.test(answer.headers.get("Content-Type") || "")) throw Error(String(answer.status));
+    const { receipt } = await answer.json();
     const first = !consent.validConsent();
     const dialog = $("#consent-dialog");
     const active = document.activeElement;
@@ -279,8 +280,10 @@
     const status = (!dialog && $("#consent-form [role=status]")) || $("#consent-link [role=status]");
     if (status) {
       status.textContent = status.dataset.saved;
+      // Who withdraws gets the only key to the history.
+      if (receipt) status.append(" ", make("a", { href: receipt, textContent: status.dataset.receipt }));
       clearTimeout(timer);
-      timer = setTimeout(() => { status.textContent = ""; }, 6000);
+      timer = setTimeout(() => { status.textContent = ""; }, receipt ? 60000 : 6000);
     }
     if (first) tell("first");
     tell("change");

@@ -10,6 +10,7 @@ import anyio.lowlevel
 import flask
 import pytest
 
+from consent_middleware import Records
 from consent_middleware.asgi import ConsentMiddleware
 from consent_middleware.errors import ConfigError
 
@@ -464,9 +465,8 @@ def test_concurrent_choices_are_each_recorded(declaration: Any, loop: str) -> No
                 group.start_soon(choose)
 
     anyio.run(all_at_once, backend=loop)
-    store: Any = bench.middleware.site.store
-    rows = list(getattr(store, "store", store).records())
-    store.close()
+    rows = list(Records(bench.middleware.site).receipts())
+    bench.middleware.site.store.close()
     assert (statuses, len({row["principal_id"] for row in rows})) == ([303] * 20, 20)
 
 

@@ -300,6 +300,7 @@ def test_with_a_journal_a_grant_survives_a_store_that_is_away(
     assert len(list((tmp_path / "journal").glob("*.json"))) == 1
     assert "kept in the journal" in log.text
     (tmp_path / "missing").mkdir()
+    app.site.store.store._away_until = 0.0  # type: ignore[union-attr]  # it has rested
     app.choose("reject_all")
     assert sorted(record["state"] for record in app.records()) == ["given", "refused"]
     assert not list((tmp_path / "journal").glob("*.json"))

@@ -12,6 +12,7 @@ from wsgiref.validate import validator
 import pytest
 from fastapi import FastAPI
 
+from consent_middleware import Records
 from consent_middleware.errors import ConfigError
 from consent_middleware.wsgi import ConsentMiddleware
 
@@ -469,7 +470,6 @@ def test_threads_share_one_middleware(wrap: Any) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(visit, range(40)))
-    store = middleware.site.store
-    rows = list(getattr(store, "store", store).records())
+    rows = list(Records(middleware.site).receipts())
     assert found == [("200", True), ("303", False)] * 20
     assert len({row["record_id"] for row in rows}) == 20

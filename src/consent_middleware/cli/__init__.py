@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from consent_middleware.catalog import builtin_services
+from consent_middleware.cli.records import records
 from consent_middleware.config import load_config
 from consent_middleware.errors import ConfigError
 from consent_middleware.site import Site
@@ -25,7 +26,12 @@ def main() -> None:
       consent-middleware keys new          print a new secret key
       consent-middleware check             check consent.toml in this folder
       consent-middleware catalog           list the services that "use" knows
+      consent-middleware records stats     count how visitors answered
+      consent-middleware records verify    find what was changed among the records
     """  # noqa: D301 - click's own mark for a block that keeps its lines
+
+
+main.add_command(records)
 
 
 @main.group()

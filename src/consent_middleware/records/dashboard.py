@@ -28,7 +28,7 @@ __all__ = ["render_dashboard"]
 _NO_NAMES: Mapping[str, str] = MappingProxyType({})
 _THIN = "\u202f"
 _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-_TICKS = 4
+_TICKS = 5
 _LABELS = 7
 # Of few bars each stays slim, so that they read as one row.
 _FEWEST = 7

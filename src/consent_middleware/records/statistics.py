@@ -185,23 +185,15 @@ def _starts(first: date, last: date, step: Step) -> list[date]:
 
 
 def _start(day: date, step: Step) -> date:
-    match step:
-        case Step.DAY:
-            return day
-        case Step.WEEK:
-            return day - timedelta(days=day.weekday())
-        case Step.MONTH:
-            return day.replace(day=1)
+    if step is Step.MONTH:
+        return day.replace(day=1)
+    return day - timedelta(days=day.weekday()) if step is Step.WEEK else day
 
 
 def _next(start: date, step: Step) -> date:
-    match step:
-        case Step.DAY:
-            return start + timedelta(days=1)
-        case Step.WEEK:
-            return start + timedelta(days=7)
-        case Step.MONTH:
-            return (start + timedelta(days=31)).replace(day=1)
+    if step is Step.MONTH:
+        return (start + timedelta(days=31)).replace(day=1)
+    return start + timedelta(days=7 if step is Step.WEEK else 1)
 
 
 def _sum(label: str, many: tuple[Rates, ...]) -> Rates:
