@@ -246,7 +246,8 @@ class Site:
         rest = [effect for effect in outcome.effects if not isinstance(effect, AppendRecord)]
         durable = tuple(effect.record for effect in records)
         try:
-            self.store.append(records)
+            if records:
+                self.store.append(records)
         except StoreError as error:
             logger.error("consent_middleware: a choice could not be recorded: %s", error)
             if outcome.grants:

@@ -10,7 +10,7 @@ asks for it (REC-2). Effects are data: endpoints return them, the adapters run t
 from __future__ import annotations
 
 import hashlib
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -140,8 +140,7 @@ class ConsentRecord:
             KeyError, TypeError: It is no record.
         """
         later = {"subject_id": None, "jurisdiction": "", "conflict_notice_shown": False, "policy_sha256": ""}
-        known = {field.name for field in fields(cls)}
-        kept = {name: value for name, value in given.items() if name in known}
+        kept = {name: value for name, value in given.items() if name in _FIELDS}
         return cls(**{**later, **kept, "purposes": tuple(given["purposes"])})
 
     @property
@@ -152,10 +151,12 @@ class ConsentRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain data, fit for JSON; what is not kept is left out."""
-        found = asdict(self)
-        return {name: value for name, value in found.items() if value != "" or name not in _OPTIONAL}
+        return {
+            name: value for name in _FIELDS if (value := getattr(self, name)) != "" or name not in _OPTIONAL
+        }
 
 
+_FIELDS = tuple(field.name for field in fields(ConsentRecord))
 _OPTIONAL = frozenset({"ip", "user_agent", "page"})
 
 
