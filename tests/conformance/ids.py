@@ -112,9 +112,6 @@ ROWS: Mapping[str, str] = MappingProxyType(
 # What of an id no test shows yet, mostly since it is not there yet.
 PARTS: Mapping[str, str] = MappingProxyType(
     {
-        "EU-5": "records go at the end of their retention",
-        "REC-1": "storage and kinds of data, the notice's address, the withdrawal, the record before",
-        "REC-2": "the settings that keep address and user agent",
         "GCM-2": "regions of their own",
         "IAB-1": "a place for a registered consent manager",
         "COOKIE-5": "storage, cleared on withdrawal, as a setting",
@@ -131,7 +128,7 @@ REQUIRED = frozenset(
         "DNT-1", "DNT-2", "DNT-3", "DNT-4", "DNT-5",
         "CA-1", "CA-2", "CA-3", "CA-4", "CA-5", "CA-6", "CA-7", "CA-8", "CA-9", "CA-10", "CA-11",
         "EU-1", "EU-2", "EU-3", "EU-4", "EU-5", "EU-6", "EU-7", "EU-8", "EU-9",
-        "REC-1", "REC-2",
+        "REC-1", "REC-2", "REC-3",
         "GCM-1", "GCM-2", "GCM-3", "GCM-4",
         "IAB-1", "IAB-2", "IAB-3",
         "COOKIE-1", "COOKIE-2", "COOKIE-3", "COOKIE-4", "COOKIE-5", "COOKIE-6",
