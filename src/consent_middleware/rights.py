@@ -27,13 +27,14 @@ if TYPE_CHECKING:
 __all__ = ["Rights"]
 
 _NOTHING: dict[str, Any] = {"receipts": [], "notices": {}}
-# A token may stand in the address: it must not leave in a Referer, and nobody keeps the page.
+# A token may stand in the address: no Referer may tell it, not even to the site itself, and nobody keeps the page. With
+# "no-referrer" a browser would not say where the form that erases came from.
 _PRIVATE: Headers = [
     (b"cache-control", b"private, no-store"),
     (b"vary", b"Cookie, Accept-Language"),
     (b"content-security-policy", b"frame-ancestors 'none'"),
     (b"x-content-type-options", b"nosniff"),
-    (b"referrer-policy", b"no-referrer"),
+    (b"referrer-policy", b"strict-origin"),
 ]
 
 

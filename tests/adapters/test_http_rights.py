@@ -66,7 +66,7 @@ def test_a_download_is_a_file_that_nobody_keeps(client: Client) -> None:
     response = client.get("/_consent/records.json", {"cookie": cookie_of(client.choose("accept_all"))})
     assert response.get("content-disposition") == 'attachment; filename="consent-records.json"'
     assert response.get("cache-control") == "private, no-store"
-    assert response.get("referrer-policy") == "no-referrer"
+    assert response.get("referrer-policy") == "strict-origin"
 
 
 def test_nobody_sees_what_is_somebody_elses(client: Client) -> None:
@@ -93,7 +93,7 @@ def test_who_withdraws_gets_the_key_to_the_history(client: Client, action: str) 
     states = [r["event"]["state"] for r in history(client, token=token_of(location))["receipts"]]
     assert states == ["given", "withdrawn"]
     page = client.visit(location, {"cookie": refused})
-    assert (page.status, page.get("referrer-policy")) == (200, "no-referrer")
+    assert (page.status, page.get("referrer-policy")) == (200, "strict-origin")
     assert "Your consent is withdrawn." in page.text
     assert 'href="/shop"' in page.text
 
