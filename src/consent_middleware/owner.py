@@ -20,6 +20,7 @@ from consent_middleware.records import (
     RestrictRecords,
     recorded_choice,
 )
+from consent_middleware.records.receipts import build_receipt, history
 from consent_middleware.regions import Regime
 from consent_middleware.site import Site
 from consent_middleware.snapshot import Snapshot
@@ -188,12 +189,8 @@ class Records:
             found = reading.record(connection, record_id)
         return ConsentRecord.from_dict(found) if found else None
 
-    def entry(self, record_id: str, *, restricted: bool = True) -> dict[str, Any]:
+    def entry(self, record_id: str) -> dict[str, Any]:
         """Return one record in the shape of ``records.json``; without receipts where there is none, or it is erased.
-
-        Args:
-            record_id: Of the record.
-            restricted: Whether it is found where it is put aside.
 
         Raises:
             StoreError: The store cannot be read.
@@ -201,7 +198,20 @@ class Records:
         from consent_middleware.records import reading  # noqa: PLC0415 - loads SQLAlchemy
 
         with self._store.reading() as connection:
-            return reading.entry(connection, record_id, restricted=restricted)
+            fields = reading.record(connection, record_id)
+            if fields is None:
+                return history((), {})
+            sha256, declared = fields["notice_sha256"], fields.get("policy_sha256")
+            persons = ConsentRecord.from_dict(fields).persons
+            # Of a person the history knows the record before it.
+            whole = reading.history(connection, persons)["receipts"]
+            own = [receipt for receipt in whole if receipt["record_id"] == record_id]
+            shown = reading.notice(connection, sha256)
+            return history(
+                own
+                or [build_receipt(fields, reading.declaration(connection, declared) if declared else None)],
+                {sha256: {"language": shown[0], "text": shown[1]}} if shown else {},
+            )
 
     def statistics(self, *, since: str = "", until: str = "") -> Statistics:
         """Return how visitors answered.
@@ -258,6 +268,12 @@ class Records:
 
         with self._store.reading(patient=True) as connection:
             return reading.count(connection)
+
+    def cutoff(self) -> str:
+        """Return the moment before which records are older than ``[records] retention``."""
+        from consent_middleware.records import retention  # noqa: PLC0415 - loads SQLAlchemy
+
+        return retention.cutoff(time.time(), self._site.config.records.retention)
 
     def purge(
         self, before: str = "", *, dry: bool = False, progress: Callable[[int], object] | None = None

@@ -28,7 +28,11 @@ def written_aside(path: Path) -> Iterator[IO[bytes]]:
     target = path.resolve()
     if target.exists() and not target.is_file():
         raise OSError(errno.EINVAL, "only a file can be written over", str(path))
-    with NamedTemporaryFile(dir=target.parent, prefix=f"{target.name}.", suffix=".part", delete=False) as file:
+    if not target.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target.parent))
+    with NamedTemporaryFile(
+        dir=target.parent, prefix=f"{target.name}.", suffix=".part", delete=False
+    ) as file:
         try:
             yield file
             file.flush()

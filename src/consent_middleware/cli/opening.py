@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from consent_middleware.config import ConsentConfig
 
 __all__ = [
-    "MOMENT",
     "Failure",
     "in_words",
+    "moment",
     "opened",
     "person_of",
     "read_moment",
@@ -137,7 +137,9 @@ def with_config(command: F) -> F:
 
 def with_person(command: F) -> F:
     """Give a command the options that say whose records it is about."""
-    command = click.option("--subject", metavar="ID", help="Whose: an account, as the site names it.")(command)
+    command = click.option("--subject", metavar="ID", help="Whose: an account, as the site names it.")(
+        command
+    )
     return click.option("--principal", metavar="ID", help="Whose: the id in a visitor's records.")(command)
 
 
@@ -175,26 +177,20 @@ def read_moment(text: str) -> str:
         raise ValueError(text) from error
 
 
-class _Moment(click.ParamType):
-    """A day, a month, a year, or a moment."""
-
-    name = "moment"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        try:
-            return read_moment(value)
-        except ValueError:
-            self.fail(f"{value!r} is no moment such as 2026-11, 2026-11-22 or 2026-11-22T09:30:00Z.", param, ctx)
-
-
-MOMENT = _Moment()
+def moment(_context: click.Context, _option: click.Parameter, given: str) -> str:
+    """Return what an option says, for its callback; nothing stays nothing."""
+    try:
+        return read_moment(given) if given else ""
+    except ValueError:
+        words = f"{given!r} is no moment such as 2026-11, 2026-11-22 or 2026-11-22T09:30:00Z."
+        raise click.BadParameter(words) from None
 
 
 def with_span(command: F) -> F:
     """Give a command the options ``--since`` and ``--until``."""
-    command = click.option(
-        "--until", type=MOMENT, default="", help="Before that moment: with a day, until the day before."
-    )(command)
-    return click.option(
-        "--since", type=MOMENT, default="", help="From that moment on: 2026, 2026-11, 2026-11-22, or RFC 3339."
-    )(command)
+    since, until = (
+        "From that moment on: 2026, 2026-11, 2026-11-22, or RFC 3339.",
+        "Before that moment: 2026-12 is until the end of November.",
+    )
+    command = click.option("--until", callback=moment, default="", metavar="MOMENT", help=until)(command)
+    return click.option("--since", callback=moment, default="", metavar="MOMENT", help=since)(command)

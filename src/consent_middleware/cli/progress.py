@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ def progress(
         length: Returns how many there are; not called where no bar is shown.
         shown: Whether a bar would be in nobody's way.
     """
-    stream = click.get_text_stream("stderr")
+    stream = sys.stderr
     if not (shown and stream.isatty()):
         yield lambda _: None
         return

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from contextlib import closing, contextmanager
+import sys
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING
 
 import click
 
 from consent_middleware.cli.exporting import FORMATS, export_lines
 from consent_middleware.cli.files import written_aside
-from consent_middleware.cli.opening import in_words, opened, person_of, with_config, with_person, with_span
+from consent_middleware.cli.looking import print_json, show, stats, tell_waiting, with_json
+from consent_middleware.cli.opening import opened, person_of, with_config, with_person, with_span
 from consent_middleware.cli.progress import progress
-from consent_middleware.cli.showing import history_lines, plain, report_lines, statistics_lines
+from consent_middleware.cli.showing import report_lines
 from consent_middleware.cli.upkeep import erase, purge, rectify, replay, restrict
 from consent_middleware.cli.witness import heads_as_json, read_witness, write_witness
 from consent_middleware.records.receipts import receipt_schema
@@ -22,13 +23,11 @@ from consent_middleware.records.receipts import receipt_schema
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from consent_middleware.owner import Records
     from consent_middleware.records.verification import Report
 
 __all__ = ["records"]
 
 _AT_ONCE = 1_000
-_json = click.option("--json", "as_json", is_flag=True, help="As JSON.")
 
 
 @click.group()
@@ -52,108 +51,8 @@ def records() -> None:
     """  # noqa: D301 - click's own mark for a block that keeps its lines
 
 
-for _command in (erase, purge, rectify, replay, restrict):
+for _command in (stats, show, erase, restrict, rectify, purge, replay):
     records.add_command(_command)
-
-
-def _print_json(found: Any) -> None:
-    click.echo(json.dumps(found, indent=2, ensure_ascii=False))
-
-
-def _tell_waiting(found: Records) -> None:
-    """Say that the store does not have everything yet."""
-    if waiting := found.waiting():
-        click.echo(f"{waiting:,} choices wait in the journal and are missing here: records replay", err=True)
-
-
-@records.command()
-@with_config
-@with_span
-@_json
-def stats(config: Path | None, since: str, until: str, *, as_json: bool) -> None:
-    """Count how visitors answered. Records that are erased or put aside are not among the answers.
-
-    \b
-    Examples:
-      consent-middleware records stats
-      consent-middleware records stats --since 2026-10 --until 2026-11 --json
-
-    \b
-    Exit codes:
-      0  done, also where there are no answers
-      2  it could not be done
-    """  # noqa: D301 - as above
-    with opened(config) as found:
-        counted, waiting = found.statistics(since=since, until=until), found.waiting()
-    if as_json:
-        _print_json({**asdict(counted), "waiting": waiting})
-        return
-    for line in statistics_lines(counted, waiting):
-        click.echo(line)
-
-
-@records.command()
-@with_config
-@with_person
-@click.option("--record", "record_id", metavar="ID", help="One record.")
-@click.option("--notice", "sha256", metavar="SHA256", help="The text that visitors were shown, by its hash.")
-@_json
-def show(
-    config: Path | None,
-    principal: str | None,
-    subject: str | None,
-    record_id: str | None,
-    sha256: str | None,
-    *,
-    as_json: bool,
-) -> None:
-    """Show what a person said and when, one record, or a notice that visitors were shown.
-
-    With --json a history has the shape of records.json, which a visitor gets (docs/receipts.md).
-
-    \b
-    Examples:
-      consent-middleware records show --subject user-42
-      consent-middleware records show --principal sT3yWq0aZcE9bKfD --json
-      consent-middleware records show --record Qm7xN2fLrV4uHs1k
-
-    \b
-    Exit codes:
-      0  done
-      1  nothing was found
-      2  it could not be done
-    """  # noqa: D301 - as above
-    if sum(map(bool, (principal, subject, record_id, sha256))) != 1:
-        raise click.UsageError("Say what: one of --principal, --subject, --record and --notice.")
-    with opened(config) as opened_:
-        if sha256:
-            _show_notice(opened_.notice(sha256), as_json=as_json)
-            return
-        if record_id:
-            found, used = opened_.entry(record_id), opened_.entry(record_id, restricted=False)
-        else:
-            person = person_of(principal, subject)
-            found, used = opened_.history(person), opened_.history(person, restricted=False)
-        _tell_waiting(opened_)
-    if not found["receipts"]:
-        click.echo("There are no such records; what is erased is not shown.", err=True)
-        raise SystemExit(1)
-    if as_json:
-        _print_json(found)
-        return
-    ids = [frozenset(r["record_id"] for r in one["receipts"]) for one in (found, used)]
-    for line in history_lines(found, ids[0] - ids[1]):
-        click.echo(line)
-
-
-def _show_notice(text: str | None, *, as_json: bool) -> None:
-    if text is None:
-        click.echo("There is no such notice.", err=True)
-        raise SystemExit(1)
-    if as_json:
-        _print_json({"text": text})
-    else:
-        click.echo(plain(text))
 
 
 @records.command()
@@ -199,21 +98,21 @@ def export(
     """  # noqa: D301 - as above
     person = person_of(principal, subject) if principal or subject else None
     with opened(config) as found, _destination(output) as (file, is_seen):
-        _tell_waiting(found)
         receipts = found.receipts(person=person, since=since, until=until, restricted=with_restricted)
-        with closing(receipts), progress("Exporting", found.count, shown=not is_seen) as tell:  # type: ignore[type-var]
+        with progress("Exporting", found.count, shown=not is_seen) as tell:
             for place, line in enumerate(export_lines(receipts, format_), 1):
                 file.write(line)
                 if place % _AT_ONCE == 0:
                     tell(_AT_ONCE)
             file.flush()
+        tell_waiting(found)
 
 
 @contextmanager
 def _destination(output: Path | None) -> Iterator[tuple[IO[bytes], bool]]:
     """Yield where to write to, and whether that is a terminal."""
     if output is None or str(output) == "-":
-        stream = click.get_binary_stream("stdout")
+        stream = sys.stdout.buffer
         yield stream, stream.isatty()
         return
     with written_aside(output) as file:
@@ -227,13 +126,13 @@ def _destination(output: Path | None) -> Iterator[tuple[IO[bytes], bool]]:
     type=click.Path(path_type=Path, dir_okay=False),
     help="Compare with the heads in this file; where all is well, keep today's there.",
 )
-@_json
+@with_json
 def verify(config: Path | None, witness: Path | None, *, as_json: bool) -> None:
     """Find what was changed, dropped, moved, cut or forged among the records, and name it.
 
     The end of a chain can be cut off without a trace by who can change the database and has kept an older copy of
     it. A witness finds that too: a file with how far each chain had come, made by the first run. Keep it where
-    nobody who can change the database can change it: on another machine, or on a disk that is written once.
+    nobody who can change the database can change it, for instance on another machine.
 
     \b
     Examples:
@@ -246,7 +145,7 @@ def verify(config: Path | None, witness: Path | None, *, as_json: bool) -> None:
       1  it is not: each finding is named, and the witness stays as it was
       2  it could not be done
     """  # noqa: D301 - as above
-    with in_words(), opened(config) as found:
+    with opened(config) as found:
         heads = read_witness(witness) if witness else None
         with progress("Verifying", found.count) as tell:
             report = found.verify(witness=heads, progress=tell)
@@ -262,7 +161,7 @@ def verify(config: Path | None, witness: Path | None, *, as_json: bool) -> None:
 
 def _print_report(report: Report, *, as_json: bool) -> None:
     if as_json:
-        _print_json({"clean": report.is_clean, **asdict(report), "heads": heads_as_json(report.heads)})
+        print_json({"clean": report.is_clean, **asdict(report), "heads": heads_as_json(report.heads)})
         return
     for line in report_lines(report):
         click.echo(line)
@@ -276,12 +175,14 @@ def schema() -> None:
     Example:
       consent-middleware records schema > receipt.schema.json
     """  # noqa: D301 - as above
-    _print_json(receipt_schema())
+    print_json(receipt_schema())
 
 
 @records.command()
 @with_config
-@click.option("--port", type=click.IntRange(0, 65_535), default=8765, show_default=True, help="0: any free one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=8765, show_default=True, help="0: any free one."
+)
 def dashboard(config: Path | None, port: int) -> None:
     """Show the figures as a page in a browser on this machine; nobody else can reach it. Ctrl-C ends it.
 

@@ -49,9 +49,8 @@ def statistics_lines(found: Statistics, waiting: int) -> Iterator[str]:
     if found.total:
         yield f"{found.total:,} answers from {found.since} to {found.until}"
         groups = {"": [found.overall], **{title: getattr(found, name) for title, name in _ONE_OF.items()}}
-        for title, rates in groups.items():
-            yield ""
-            yield from _rates_lines(title, rates)
+        rows = [row for title, rates in groups.items() for row in ([], *_rates_rows(title, rates))]
+        yield from _table(rows)
         yield ""
         yield from _refused_lines(found)
         yield ""
@@ -67,17 +66,11 @@ def statistics_lines(found: Statistics, waiting: int) -> Iterator[str]:
     yield from _table([[name, f"{count:,}"] for name, count in rest.items()])
 
 
-def _rates_lines(title: str, rates: Sequence[Rates]) -> Iterator[str]:
-    head = [title, "answers", *(word for state in State for word in (state.value, ""))]
-    rows = [
-        [
-            _inline(one.label) or ("unknown" if title else "all"),
-            f"{one.total:,}",
-            *(word for state in State for word in (f"{one.count(state):,}", _percent(one.share(state)))),
-        ]
-        for one in rates
-    ]
-    yield from _table([head, *rows])
+def _rates_rows(title: str, rates: Sequence[Rates]) -> Iterator[list[str]]:
+    yield [title, "answers", *(word for state in State for word in (state.value, ""))]
+    for one in rates:
+        told = (word for state in State for word in (f"{one.count(state):,}", _percent(one.share(state))))
+        yield [_inline(one.label) or ("unknown" if title else "all"), f"{one.total:,}", *told]
 
 
 def _refused_lines(found: Statistics) -> Iterator[str]:
@@ -108,10 +101,16 @@ def _percent(share: float) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    """Yield rows with their columns below each other: the first to the left, figures to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for first, *rest in rows:
-        cells = [first.ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(rest, widths[1:], strict=True))]
+    """Yield rows with their columns below each other, the first to the left, the others to the right.
+
+    A row without columns is an empty line.
+    """
+    widths = [max(map(len, column)) for column in zip(*filter(None, rows), strict=True)]
+    for row in rows:
+        cells = [
+            cell.rjust(w) if at else cell.ljust(w)
+            for at, (cell, w) in enumerate(zip(row, widths, strict=False))
+        ]
         yield "  ".join(cells).rstrip()
 
 

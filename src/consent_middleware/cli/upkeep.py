@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from consent_middleware.cli.opening import MOMENT, opened, person_of, with_config, with_person
+from consent_middleware.cli.opening import moment, opened, person_of, with_config, with_person
 from consent_middleware.cli.progress import progress
-from consent_middleware.records import Person
 from consent_middleware.records.model import RECTIFIABLE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from consent_middleware.records import Person
 
 __all__ = ["erase", "purge", "rectify", "replay", "restrict"]
 
@@ -76,7 +80,9 @@ def erase(config: Path | None, principal: str | None, subject: str | None, *, ye
 @with_person
 @click.option("--lift", is_flag=True, help="Let them be used again.")
 @_yes
-def restrict(config: Path | None, principal: str | None, subject: str | None, *, lift: bool, yes: bool) -> None:
+def restrict(
+    config: Path | None, principal: str | None, subject: str | None, *, lift: bool, yes: bool
+) -> None:
     """Put a person's records aside (GDPR article 18): kept, but in no statistics and no export, and with no say.
 
     \b
@@ -158,7 +164,11 @@ def rectify(
 @click.command()
 @with_config
 @click.option(
-    "--before", type=MOMENT, default="", help="Older than that moment; default: [records] retention ago."
+    "--before",
+    callback=moment,
+    default="",
+    metavar="MOMENT",
+    help="Older than that moment; default: [records] retention ago.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say how many there are.")
 @click.option("--yes", is_flag=True, help="Do not ask where --before is within the retention.")
@@ -210,4 +220,5 @@ def replay(config: Path | None) -> None:
     """  # noqa: D301 - as above
     with opened(config, makes=True) as records, progress("Replaying", records.waiting) as tell:
         done = records.replay(tell) if records.waiting() else 0
-    click.echo(f"{done:,} choices put into the store." if done else "Nothing waited in the journal.")
+    told = "1 choice" if done == 1 else f"{done:,} choices"
+    click.echo(f"{told} put into the store." if done else "Nothing waited in the journal.")

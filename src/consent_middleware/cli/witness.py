@@ -29,10 +29,7 @@ def read_witness(path: Path) -> dict[str, Head] | None:
         OSError: It cannot be read.
     """
     try:
-        found = json.loads(path.read_text("utf-8"))
-        if found["schema_version"] != _VERSION:
-            raise ValueError(found["schema_version"])
-        return {str(chain): _head(str(chain), head) for chain, head in found["heads"].items()}
+        return _heads(json.loads(path.read_text("utf-8")))
     except FileNotFoundError:
         if not path.parent.is_dir():  # said before the long reading, not after it
             raise
@@ -55,6 +52,12 @@ def write_witness(path: Path, heads: Mapping[str, Head]) -> None:
 def heads_as_json(heads: Mapping[str, Head]) -> dict[str, dict[str, Any]]:
     """Return heads as plain data, by their chains."""
     return {chain: {"count": head.count, "hash": head.hash} for chain, head in heads.items()}
+
+
+def _heads(found: Mapping[str, Any]) -> dict[str, Head]:
+    if found["schema_version"] != _VERSION:
+        raise ValueError(found["schema_version"])
+    return {chain: _head(chain, head) for chain, head in found["heads"].items()}
 
 
 def _head(chain: str, found: Mapping[str, Any]) -> Head:
