@@ -12,7 +12,7 @@ from weakref import ref
 import pytest
 
 from consent_middleware.records import Background
-from test_records import effect
+from helpers_records import effect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,7 +165,7 @@ def test_a_site_that_is_gone_is_forgotten() -> None:
 PRELUDE = """
 import os, sys, threading
 sys.path.insert(0, {tests!r})
-from test_records import effect
+from helpers_records import effect
 from consent_middleware.records import Background
 
 def write(effect):

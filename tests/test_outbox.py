@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from consent_middleware.records import ConsentRecord, Outbox
-from test_records import record
+from helpers_records import record
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from consent_middleware.choices import Outcome
-    from consent_middleware.records import AppendRecord
+    from consent_middleware.records import Effect
 
 
 @pytest.fixture(autouse=True)
@@ -189,7 +189,7 @@ def test_a_committed_choice_is_in_the_store(tmp_path: Path) -> None:
 class _Away(NullStore):
     """A store that takes nothing."""
 
-    def append(self, effects: Sequence[AppendRecord]) -> None:  # noqa: ARG002 - as every store takes it
+    def append(self, effects: Sequence[Effect]) -> list[int]:  # noqa: ARG002 - as every store takes it
         """Refuse."""
         raise StoreError("the store is away")
 

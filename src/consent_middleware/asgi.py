@@ -335,7 +335,7 @@ async def _settled(value: Any) -> Any:
 
 async def _commit(site: Site, outcome: Outcome) -> bool:
     """Make a choice durable in a worker thread; return whether it may be acknowledged."""
-    if not outcome.effects:
+    if not (outcome.effects or outcome.erases):
         return True
     from anyio import to_thread  # noqa: PLC0415 - loads only where an effect runs
 

@@ -105,7 +105,9 @@ class Assets:
         guard = b"".join(map(_built, sources)).replace(
             b'"__SITE__"', table.replace("<", "\\u003c").encode("ascii")
         )
-        files = {"guard.js": guard} | {name: _built(name) for name in ("banner.js", "banner.css", "receipt.css")}
+        files = {"guard.js": guard} | {
+            name: _built(name) for name in ("banner.js", "banner.css", "receipt.css")
+        }
         self.hash = hashlib.sha256(b"".join(files.values())).hexdigest()[:12]
         self._files = {
             name: Asset(name, _TYPES[name.rpartition(".")[2]], data, gzip.compress(data, 9, mtime=0))

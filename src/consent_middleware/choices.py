@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from consent_middleware.codec import ChoiceCodec
     from consent_middleware.config import ConsentConfig
     from consent_middleware.policy import Rules
-    from consent_middleware.records import Effect
+    from consent_middleware.records import EraseRecords
     from consent_middleware.regions import Regime
     from consent_middleware.visitor import Visitor, Visitors
 
@@ -66,13 +66,15 @@ class Outcome:
         effects: What must be durable before the answer is acknowledged.
         grants: Something new is allowed: then, without proof, the answer must not take effect.
         opts_out: What sells, shares or targets is refused from now on where it was allowed before.
+        erases: Whose records are blanked, once the answer is durable.
     """
 
     visitor: Visitor
     set_cookie: bytes | None
-    effects: tuple[Effect, ...]
+    effects: tuple[AppendRecord, ...]
     grants: bool = False
     opts_out: bool = False
+    erases: tuple[EraseRecords, ...] = ()
 
 
 class Choices:

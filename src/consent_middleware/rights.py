@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from consent_middleware.banner import Page
 from consent_middleware.choices import Answer, Method, Outcome
-from consent_middleware.records import AppendRecord, EraseRecords, Person
+from consent_middleware.records import EraseRecords, Person
 from consent_middleware.replies import HTML, JSON, Reply, parse_form, refusal, see_other, way_back, words
 
 if TYPE_CHECKING:
@@ -58,12 +58,10 @@ class Rights:
 
     def handed_out(self, request: OwnRequest, outcome: Outcome) -> str:
         """Return the address under which who has just withdrawn still finds the history; empty where nobody did."""
-        for effect in outcome.effects:
-            if self._keeps and isinstance(effect, AppendRecord):
-                record = effect.record
-                if record.state == "withdrawn" and record.principal_id:
-                    token = self._codec.history_token(record.principal_id)
-                    return f"{request.base}{self._prefix}receipt?withdrawn=1&token={quote(token)}"
+        for record in (effect.record for effect in outcome.effects if self._keeps):
+            if record.state == "withdrawn" and record.principal_id:
+                token = self._codec.history_token(record.principal_id)
+                return f"{request.base}{self._prefix}receipt?withdrawn=1&token={quote(token)}"
         return ""
 
     def download(self, request: OwnRequest) -> Reply:
@@ -117,7 +115,7 @@ class Rights:
         outcome = self._withdrawn(request)
         headers = [(b"cache-control", b"private, no-store")]
         headers += [(b"set-cookie", outcome.set_cookie)] if outcome.set_cookie else []
-        erased = replace(outcome, effects=(*outcome.effects, *(EraseRecords(p, "visitor") for p in persons)))
+        erased = replace(outcome, erases=tuple(EraseRecords(person, "visitor") for person in persons))
         back = way_back(request, form.get("next", [""])[0], self._prefix)
         if request.wants_json:
             reply = Reply(200, [JSON, *headers], b'{"erased": true}')

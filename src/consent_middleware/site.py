@@ -24,7 +24,6 @@ from consent_middleware.errors import StoreError
 from consent_middleware.holding import Holdings
 from consent_middleware.policy import Rules
 from consent_middleware.records import (
-    AppendRecord,
     Background,
     Declarations,
     Journal,
@@ -46,7 +45,7 @@ if TYPE_CHECKING:
     from consent_middleware.config.model import SiteSection
     from consent_middleware.exchange import Exchange
     from consent_middleware.policy import Choice
-    from consent_middleware.records import ConsentRecord, Effect
+    from consent_middleware.records import AppendRecord, ConsentRecord, EraseRecords
     from consent_middleware.replies import Reply
     from consent_middleware.request import ConsentRequest
 
@@ -242,25 +241,23 @@ class Site:
         """
         if self.config.keeps_records:  # who keeps no records wants no files
             self.declarations.keep()
-        records = [effect for effect in outcome.effects if isinstance(effect, AppendRecord)]
-        rest = [effect for effect in outcome.effects if not isinstance(effect, AppendRecord)]
-        durable = tuple(effect.record for effect in records)
+        durable = tuple(effect.record for effect in outcome.effects)
         try:
-            if records:
-                self.store.append(records)
+            if outcome.effects:
+                self.store.append(outcome.effects)
         except StoreError as error:
             logger.error("consent_middleware: a choice could not be recorded: %s", error)
             if outcome.grants:
                 return None
             durable = ()
         if outcome.opts_out and self.outbox is not None:
-            for effect in records:
+            for effect in outcome.effects:
                 self.outbox.put(effect.record)
-        if rest and not self._done(rest):  # what is withdrawn stays withdrawn
+        if outcome.erases and not self._erased(outcome.erases):  # what is withdrawn stays withdrawn
             return None
         return durable
 
-    def _done(self, effects: Sequence[Effect]) -> bool:
+    def _erased(self, effects: Sequence[EraseRecords]) -> bool:
         """Return whether records could be erased: that waits for no journal."""
         try:
             self.store.append(effects)

@@ -424,7 +424,7 @@ def _deliver(site: Site) -> None:
 
 def _commit(site: Site, outcome: Outcome) -> bool:
     """Make a choice durable; return whether it may be acknowledged."""
-    if not outcome.effects:
+    if not (outcome.effects or outcome.erases):
         return True
     durable = site.commit(outcome)
     if durable is None:

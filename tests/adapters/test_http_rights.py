@@ -14,6 +14,8 @@ from consent_middleware.errors import StoreError
 from consent_middleware.records.receipts import receipt_schema
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from conftest import Client, Response, Serve
 
 pytestmark = pytest.mark.conformance("REC-3")
@@ -37,9 +39,11 @@ def history(client: Client, cookie: str = "", token: str = "") -> dict[str, Any]
     return found
 
 
-def erase(client: Client, cookie: str = "", body: bytes = b"", **headers: str) -> Response:
+def erase(
+    client: Client, cookie: str = "", body: bytes = b"", headers: Mapping[str, str] | None = None
+) -> Response:
     """Send the form that erases."""
-    own = {**FORM, **({"cookie": cookie} if cookie else {}), **headers}
+    own = {**FORM, **({"cookie": cookie} if cookie else {}), **(headers or {})}
     return client.request("POST", "/_consent/erase", own, body)
 
 
@@ -157,7 +161,7 @@ def test_erasing_by_the_token(client: Client) -> None:
 
 def test_erasing_answers_a_script_in_json(client: Client) -> None:
     """A script learns that it is done."""
-    response = erase(client, cookie_of(client.choose("accept_all")), **JSON)
+    response = erase(client, cookie_of(client.choose("accept_all")), headers=JSON)
     assert (response.status, response.json()) == (200, {"erased": True})
 
 
@@ -172,7 +176,7 @@ def test_erasing_answers_a_script_in_json(client: Client) -> None:
 def test_nobody_else_can_erase(client: Client, headers: dict[str, str], status: int) -> None:
     """A form from elsewhere changes nothing."""
     granted = cookie_of(client.choose("accept_all"))
-    assert erase(client, granted, **headers).status == status
+    assert erase(client, granted, headers=headers).status == status
     assert len(history(client, granted)["receipts"]) == 1
 
 
@@ -233,7 +237,7 @@ def test_who_is_signed_in_sees_and_erases_the_accounts_history(serve: Serve) -> 
     other = app.get("/_consent/records.json", anna).json()
     assert [receipt["subject_id"] for receipt in other["receipts"]] == ["anna"]
     assert app.get("/_consent/records.json", {"x-user": "ben"}).json()["receipts"] == []
-    assert erase(app, **anna).status == 303
+    assert erase(app, headers=anna).status == 303
     assert app.records() == []
 
 

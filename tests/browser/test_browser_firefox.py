@@ -83,7 +83,9 @@ def methods(shop: Shop) -> tuple[str, ...]:
     with closing(sqlite3.connect(shop.folder / "records.db")) as records:
         if not records.execute("SELECT 1 FROM sqlite_master WHERE name = 'consent_records'").fetchall():
             return ()  # the first record makes its table
-        rows = records.execute("SELECT method FROM consent_records ORDER BY sequence").fetchall()
+        rows = records.execute(
+            "SELECT method FROM consent_records WHERE kind = 'consent' ORDER BY sequence"
+        ).fetchall()
     return tuple(method for (method,) in rows)
 
 

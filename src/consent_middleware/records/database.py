@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
@@ -11,6 +12,7 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from consent_middleware.errors import StoreError
 from consent_middleware.records import reading
 from consent_middleware.records.chain import new_chain
+from consent_middleware.records.model import EraseRecords
 from consent_middleware.records.schema import migrate, open_engine
 from consent_middleware.records.writing import Batch
 
@@ -51,12 +53,17 @@ class Database:
         self._seal = seal
         self._clock = clock
         self._head: Head = new_chain()
+        self._taking = threading.Lock()
         self._known: frozenset[str] = frozenset()
         self._patient: Engine | None = None
         try:
             self._engine = open_engine(url)
-            migrate(self._engine, self._take_over)
         except (*_AWAY, ImportError, ValueError) as error:  # the driver may not be installed
+            raise _store_error(error) from error
+        try:
+            migrate(self._engine, self._take_over)
+        except (*_AWAY, ValueError, StoreError) as error:
+            self._engine.dispose()
             raise _store_error(error) from error
 
     def write(self, work: Sequence[Sequence[Effect]], *, careful: bool = False) -> list[list[int]]:
@@ -72,23 +79,29 @@ class Database:
             UnfitError: The database does not take these records.
             StoreError: The transaction was not committed, as far as is known.
         """
-        head, self._head = (
-            self._head,
-            new_chain(),
-        )  # where it fails nobody knows how far the chain goes: a new one
+        head = self._take_head()
         try:
             with self._engine.begin() as connection:
                 batch = Batch(connection, head, self._seal, self._known, self._clock(), careful=careful)
                 done = [[batch.run(effect) for effect in effects] for effects in work]
                 after = batch.finish()
-        except (DataError, IntegrityError, ValueError) as error:
+        except (DataError, IntegrityError, ValueError, TypeError) as error:
             raise UnfitError(_words(error)) from error
         except _AWAY as error:
             self._known = frozenset()  # it may come back as another one
             raise _store_error(error) from error
         self._head = after
         self._known |= batch.texts
+        if any(isinstance(effect, EraseRecords) for effects in work for effect in effects):
+            self.forget()
         return done
+
+    def forget(self) -> None:
+        """Let what was erased leave SQLite's log too; while somebody reads, it leaves with the next time."""
+        if self._engine.dialect.name == "sqlite":
+            with suppress(SQLAlchemyError), self._engine.connect() as connection:
+                connection.rollback()
+                connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @contextmanager
     def reading(self, *, patient: bool = False) -> Iterator[Connection]:
@@ -118,7 +131,7 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 yield connection
-        except (SQLAlchemyError, OSError) as error:
+        except _AWAY as error:
             raise _store_error(error) from error
 
     def note(self, kind: str, said: Mapping[str, object]) -> None:
@@ -139,13 +152,19 @@ class Database:
 
     def _alone(self, work: Callable[[Batch], T]) -> T:
         """Do one thing in a transaction of its own."""
-        head, self._head = self._head, new_chain()
+        head = self._take_head()
         with self.changing() as connection:
             batch = Batch(connection, head, self._seal, self._known, self._clock(), careful=False)
             found = work(batch)
             after = batch.finish()
         self._head = after
         return found
+
+    def _take_head(self) -> Head:
+        """Return the chain's head to whoever writes; where that fails nobody knows how far it goes: so a new one follows."""
+        with self._taking:
+            head, self._head = self._head, new_chain()
+        return head
 
     def latest(self, subject: str) -> dict[str, Any] | None:
         """Return the last record of an account, None where there is none.
@@ -162,8 +181,17 @@ class Database:
         if self._patient is not None:
             self._patient.dispose()
 
+    def let_go(self) -> None:
+        """Close the connections that nobody uses, where they must not be open at a fork."""
+        if self._engine.dialect.name == "sqlite" and not self._is_in_memory:
+            self.close()
+
+    @property
+    def _is_in_memory(self) -> bool:
+        return ":memory:" in self._url or self._url == "sqlite://"
+
     def _reader(self, *, patient: bool) -> Engine:
-        if ":memory:" in self._url or self._url == "sqlite://":
+        if self._is_in_memory:
             return self._engine
         if self._patient is None:
             self._patient = open_engine(self._url, patient=True)

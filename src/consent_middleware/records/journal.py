@@ -37,6 +37,10 @@ _PATIENCE_S = 2.0
 _log = logging.getLogger("consent_middleware")
 
 
+class _FolderError(StoreError):
+    """The journal cannot be read or emptied; the store itself may be there."""
+
+
 class Journal:
     """A store that survives its database being away.
 
@@ -59,16 +63,12 @@ class Journal:
             StoreError: Neither took them.
         """
         try:
-            if self._waiting():
-                self.replay(patience_s=_PATIENCE_S)
+            self._catch_up()
             return self.store.append(effects)
-        except (StoreError, OSError) as problem:
-            error = (
-                problem if isinstance(problem, StoreError) else StoreError(f"the journal: {problem.strerror}")
-            )
+        except StoreError as error:
             records = [effect for effect in effects if isinstance(effect, AppendRecord)]
             if error.is_own or len(records) < len(effects):
-                raise error from problem
+                raise
             _log.error("consent_middleware: %s; it is kept in the journal.", error)
             self._write(records)
             return [1] * len(records)
@@ -87,9 +87,8 @@ class Journal:
         Raises:
             StoreError: The store cannot be read.
         """
-        with contextlib.suppress(StoreError, OSError):
-            if self._waiting():
-                self.replay(patience_s=_PATIENCE_S)
+        with contextlib.suppress(StoreError):
+            self._catch_up()
         return self.store.history(persons)
 
     def close(self) -> None:
@@ -97,7 +96,11 @@ class Journal:
         self.store.close()
 
     def waiting(self) -> int:
-        """Return how many choices wait."""
+        """Return how many choices wait.
+
+        Raises:
+            StoreError: The journal cannot be read.
+        """
         return len(self._waiting())
 
     def replay(
@@ -112,6 +115,20 @@ class Journal:
         Raises:
             StoreError: The store is away again, or it would take too long; nothing is lost.
         """
+        try:
+            return self._replay_all(patience_s, progress)
+        except OSError as error:
+            raise _FolderError(f"the journal cannot be replayed ({error.strerror})") from error
+
+    def _catch_up(self) -> None:
+        """Replay first; a journal that is out of order stands in no newer record's way, since records tell their time."""
+        try:
+            if self._waiting():
+                self.replay(patience_s=_PATIENCE_S)
+        except _FolderError as error:
+            _log.error("consent_middleware: %s.", error)
+
+    def _replay_all(self, patience_s: float | None, progress: Callable[[int], object] | None) -> int:
         until = None if patience_s is None else time.monotonic() + patience_s
         count = 0
         with self._locked(until, exclusive=True):
@@ -158,7 +175,7 @@ class Journal:
         except FileNotFoundError:
             return []
         except OSError as error:
-            raise StoreError(f"the journal cannot be read ({error.strerror})") from error
+            raise _FolderError(f"the journal cannot be read ({error.strerror})") from error
         return sorted(found, key=lambda name: (_number(name), name))
 
     def _write(self, effects: Sequence[AppendRecord]) -> None:
@@ -184,6 +201,8 @@ class Journal:
                 self._rename(aside)
             _sync_folder(self._folder)
         except OSError as error:
+            with contextlib.suppress(OSError):
+                aside.unlink(missing_ok=True)
             raise StoreError(f"neither store nor journal took the record ({error.strerror})") from error
 
     def _rename(self, aside: Path) -> None:

@@ -140,7 +140,7 @@ class ConsentRecord:
             KeyError, TypeError: It is no record.
         """
         later = {"subject_id": None, "jurisdiction": "", "conflict_notice_shown": False, "policy_sha256": ""}
-        kept = {name: value for name, value in given.items() if name in _FIELDS}
+        kept = {name: given[name] for name in given if name in _FIELDS}
         return cls(**{**later, **kept, "purposes": tuple(given["purposes"])})
 
     @property

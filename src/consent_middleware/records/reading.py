@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, and_, func, select
+from sqlalchemy import Connection, func, select
 
 from consent_middleware.records.receipts import build_receipt
 from consent_middleware.records.receipts import history as build_history
@@ -75,9 +75,16 @@ def documents(
     where += [records.c.time >= since] if since else []
     where += [records.c.time < until] if until else []
     where += [] if restricted else [records.c.restricted == 0]
-    order = (records.c.time, records.c.sequence) if person else (records.c.sequence,)
-    for row in streamed(connection, _STORED, and_(*where), order):
-        yield _stored(row)
+    if person:
+        query = select(*_STORED).where(*where).order_by(records.c.time, records.c.sequence)
+        yield from map(_stored, connection.execute(query).all())
+        return
+    query = select(records.c.sequence, *_STORED).where(*where).order_by(records.c.sequence).limit(_AT_ONCE)
+    last = 0
+    # Page by page: whoever takes them asks the same connection for more, which PyMySQL cannot while it streams.
+    while rows := connection.execute(query.where(records.c.sequence > last)).all():
+        yield from map(_stored, rows)
+        last = rows[-1].sequence
 
 
 def streamed(

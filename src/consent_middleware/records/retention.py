@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy import and_, delete, exists, func, insert, not_, or_, select, update
 
 from consent_middleware.records.model import rfc3339
 from consent_middleware.records.schema import chains, purges, records
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["Purged", "cutoff", "due", "purge"]
 
 _BATCH = 2_000
+# Events that say of other records what these cannot say themselves. They name nobody.
+_SAYING = ("erased", "restricted", "rectified")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,9 @@ def cutoff(now: float, retention: str) -> str:
 def due(connection: Connection, before: str) -> int:
     """Return how many records are too old."""
     query = (
-        select(func.count()).select_from(records).where(records.c.time < before, records.c.restricted == 0)
+        select(func.count())
+        .select_from(records)
+        .where(records.c.time < before, records.c.restricted == 0, records.c.kind.not_in(_SAYING))
     )
     return connection.execute(query).scalar() or 0
 
@@ -87,6 +91,7 @@ def purge(store: SqlStore, before: str, progress: Callable[[int], object] | None
         tell(done)
     if deleted or blanked:
         database.note("purged", {"before": before, "deleted": deleted, "blanked": blanked})
+        database.forget()
     return Purged(deleted, blanked)
 
 
@@ -122,11 +127,19 @@ def _cut(database: Database, store: SqlStore, chain: str, before: str, tell: Cal
 def _last_old(connection: Connection, chain: str, before: str) -> int:
     """Return the last position of a chain up to which everything is old and may go; 0 for nothing."""
     own = records.c.chain == chain
-    kept = or_(records.c.time >= before, records.c.restricted == 1)
+    kept = or_(records.c.time >= before, records.c.restricted == 1, _needed())
     first_kept = connection.execute(select(func.min(records.c.position)).where(and_(own, kept))).scalar()
     if first_kept is not None:
         return int(first_kept) - 1
     return connection.execute(select(func.max(records.c.position)).where(own)).scalar() or 0
+
+
+def _needed() -> ColumnElement[bool]:
+    """Return what selects events without which records that stay would not be what was written."""
+    blank = records.alias()
+    goes_too = and_(blank.c.chain == records.c.chain, blank.c.position < records.c.position)
+    names_one = exists().where(blank.c.erased_by == records.c.record_id, not_(goes_too))
+    return or_(records.c.kind.in_(_SAYING[1:]), and_(records.c.kind == _SAYING[0], names_one))
 
 
 def _old(before: str) -> ColumnElement[bool]:

@@ -89,6 +89,7 @@ records = Table(
     Index("consent_records_principal", "principal_id"),
     Index("consent_records_subject", "subject_id"),
     Index("consent_records_time", "time"),
+    Index("consent_records_erased_by", "erased_by"),
     **_EXACT,
 )
 
@@ -213,8 +214,8 @@ def migrate(engine: Engine, take_over: Callable[[Connection, Iterator[str]], Non
         StoreError: A later version of the package has made it.
         SQLAlchemyError: The tables cannot be made.
     """
-    with engine.connect() as connection:
-        if _version(connection) == SCHEMA:
+    with engine.connect() as connection:  # without the lock: another worker may be moving the tables
+        if inspect(connection).has_table("consent_schema") and _told_version(connection) == SCHEMA:
             return
     with _alone(engine) as connection:
         found = _version(connection)
@@ -231,18 +232,29 @@ def migrate(engine: Engine, take_over: Callable[[Connection, Iterator[str]], Non
         if found == 1:
             rows = connection.execute(text("select document from consent_records_v1 order by sequence"))
             take_over(connection, (row[0] for row in rows))
+        connection.execute(_schema.insert().values(version=SCHEMA))
+        if found == 1:  # last of all: MySQL commits with the first of these
             for table in ("consent_records_v1", "consent_subjects"):
                 connection.execute(text(f"drop table if exists {table}"))
-        connection.execute(_schema.insert().values(version=SCHEMA))
 
 
 def _version(connection: Connection) -> int:
-    names = set(inspect(connection).get_table_names())
+    inspector = inspect(connection)
+    names = set(inspector.get_table_names())
     if "consent_schema" in names:
-        found = connection.execute(select(_schema.c.version)).scalar()
+        found = _told_version(connection)
         if found:
-            return int(found)
-    return 1 if names & {"consent_records", "consent_records_v1"} else 0
+            return found
+    if "consent_records_v1" in names:
+        return 1
+    if "consent_records" not in names:
+        return 0
+    # On MySQL today's tables may stand there half made.
+    return 0 if any(column["name"] == "chain" for column in inspector.get_columns("consent_records")) else 1
+
+
+def _told_version(connection: Connection) -> int:
+    return connection.execute(select(_schema.c.version)).scalar() or 0
 
 
 def _set_aside(connection: Connection) -> None:
@@ -259,16 +271,26 @@ def _set_aside(connection: Connection) -> None:
 @contextmanager
 def _alone(engine: Engine) -> Iterator[Connection]:
     """Begin a transaction in which no other worker makes tables."""
-    with engine.begin() as connection:
-        name = connection.dialect.name
-        if name == "postgresql":
+    with engine.connect() as connection, _locked(connection), connection.begin():
+        if connection.dialect.name == "postgresql":
             connection.execute(text("select pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-        elif name in {"mysql", "mariadb"}:
-            got = connection.execute(text("select get_lock('consent_schema', :wait)"), {"wait": _PATIENCE_S})
-            if got.scalar() != 1:
-                raise DBAPIError("get_lock", None, TimeoutError("another worker is making the tables"))
-        try:
-            yield connection
-        finally:
-            if name in {"mysql", "mariadb"}:
-                connection.execute(text("select release_lock('consent_schema')"))
+        yield connection
+
+
+@contextmanager
+def _locked(connection: Connection) -> Iterator[None]:
+    """Hold MySQL's lock until the transaction is committed; elsewhere the transaction itself holds one."""
+    if connection.dialect.name not in {"mysql", "mariadb"}:
+        yield
+        return
+    # The server's locks are for all its databases.
+    lock = "concat('consent_schema.', left(sha1(database()), 16))"
+    got = connection.execute(text(f"select get_lock({lock}, :wait)"), {"wait": _PATIENCE_S}).scalar()
+    connection.rollback()  # ends a transaction that has read, not the lock
+    if got != 1:
+        raise DBAPIError("get_lock", None, TimeoutError("another worker is making the tables"))
+    try:
+        yield
+    finally:
+        connection.execute(text(f"select release_lock({lock})"))
+        connection.rollback()

@@ -22,7 +22,7 @@ from consent_middleware.records.model import ConsentRecord
 from consent_middleware.records.receipts import history
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from sqlalchemy import Connection
@@ -74,7 +74,8 @@ class _Ticket:
         self.effects = effects
         self.careful = careful
         self.is_done = False
-        self.error: StoreError | None = None
+        # Until it is known to be written: whoever commits for others may be interrupted.
+        self.error: StoreError | None = StoreError("the record store was left before it took the record")
         self.written: list[int] = []
 
 
@@ -96,7 +97,11 @@ class SqlStore:
         self.renew()
         if hasattr(os, "register_at_fork"):  # a lock that another thread held would never be let go
             store = ref(self)
-            os.register_at_fork(after_in_child=lambda: _renew(store()))
+            os.register_at_fork(
+                before=lambda: _tell(store(), SqlStore.pause),
+                after_in_parent=lambda: _tell(store(), SqlStore.resume),
+                after_in_child=lambda: _tell(store(), SqlStore.renew),
+            )
 
     def append(self, effects: Sequence[Effect], *, careful: bool = False) -> list[int]:
         """Make effects durable, all in one transaction. Returns only once they are.
@@ -157,6 +162,23 @@ class SqlStore:
                 self._opened[1].close()
             self._opened = None
 
+    def pause(self) -> None:
+        """Let nobody commit while this process forks; SQLite's files must not be open then, or the child loses records."""
+        with self._turn:
+            self._turn.wait_for(lambda: not self._forking, _PATIENCE_S)
+            self._forking = threading.get_ident()  # from now on nobody begins
+            self._turn.wait_for(lambda: not self._is_busy, _PATIENCE_S)
+        with self._opening:
+            if self._opened and self._opened[0] == os.getpid():
+                self._opened[1].let_go()
+
+    def resume(self) -> None:
+        """Go on after a fork, in the parent."""
+        with self._turn:
+            if self._forking == threading.get_ident():
+                self._forking = 0
+                self._turn.notify_all()
+
     def renew(self) -> None:
         """Start with fresh locks, in a child process."""
         self._opening = threading.Lock()
@@ -164,6 +186,7 @@ class SqlStore:
         self._waiting: list[_Ticket] = []
         self._taken: list[_Ticket] = []
         self._is_busy = False
+        self._forking = 0
         self._away_until = 0.0
 
     def database(self) -> Database:
@@ -174,12 +197,18 @@ class SqlStore:
         """
         with self._opening:
             if self._opened is None or self._opened[0] != os.getpid():
+                self._check_rest()  # for those who have waited while somebody found it away
                 # SQLAlchemy loads here and nowhere else.
                 from consent_middleware.records.database import Database  # noqa: PLC0415
 
                 if self._opened:  # a fork's copy: closing it would end the connections of its parent
                     self._parents.append(self._opened[1])
-                self._opened = (os.getpid(), Database(self._url, self.seal))
+                began, self._opened = time.monotonic(), None
+                try:
+                    self._opened = (os.getpid(), Database(self._url, self.seal))
+                except StoreError:
+                    self._is_away(began)
+                    raise
             return self._opened[1]
 
     # -- group commit
@@ -193,7 +222,7 @@ class SqlStore:
         until = time.monotonic() + _PATIENCE_S
         with self._turn:
             self._waiting.append(ticket)
-            while self._is_busy and not ticket.is_done:
+            while (self._is_busy or self._forking) and not ticket.is_done:
                 left = until - time.monotonic()
                 if left <= 0:
                     if ticket in self._waiting:
@@ -223,13 +252,10 @@ class SqlStore:
     def _commit(self, tickets: Sequence[_Ticket]) -> None:
         """Commit together; where that fails once more with care, and then each alone if it may be one's own fault."""
         began = time.monotonic()
-        if began < self._away_until:
-            _fail(tickets, StoreError("the record store was away a moment ago"))
-            return
         try:
+            self._check_rest()
             database = self.database()
         except StoreError as problem:
-            self._is_away(began)
             _fail(tickets, problem)
             return
         failure = _try(database, tickets, careful=any(ticket.careful for ticket in tickets))
@@ -247,6 +273,10 @@ class SqlStore:
             if alone is not None:
                 _fail([ticket], alone)
 
+    def _check_rest(self) -> None:
+        if time.monotonic() < self._away_until:
+            raise StoreError("the record store was away a moment ago")
+
     def _is_away(self, began: float) -> None:
         """Let nobody wait for a store that has just failed: as long again as the failure took, but a second at least."""
         now = time.monotonic()
@@ -259,7 +289,7 @@ def _try(database: Database, tickets: Sequence[_Ticket], *, careful: bool) -> St
     except StoreError as error:
         return error
     for ticket, own in zip(tickets, written, strict=True):
-        ticket.written = own
+        ticket.written, ticket.error = own, None
     return None
 
 
@@ -268,7 +298,7 @@ def _fail(tickets: Sequence[_Ticket], error: StoreError) -> None:
         ticket.error = error
 
 
-def _renew(store: SqlStore | None) -> None:
-    """Give a forked child's store locks of its own."""
+def _tell(store: SqlStore | None, what: Callable[[SqlStore], None]) -> None:
+    """Tell a store, if it is still there, that its process forks."""
     if store is not None:
-        store.renew()
+        what(store)

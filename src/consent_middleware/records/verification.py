@@ -22,7 +22,7 @@ from consent_middleware.records.chain import Head, Seal, digest, first_hash, lin
 from consent_middleware.records.model import RECTIFIABLE, NoticeText
 from consent_middleware.records.reading import streamed
 from consent_middleware.records.schema import chains, declarations, notices, purges, records
-from consent_middleware.records.writing import COLUMNS
+from consent_middleware.records.writing import COLUMNS, NOTHING_LEFT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["Finding", "Report", "verify"]
 
 _MAX_FINDINGS = 1_000
+# An event is found by its id, its time and a pseudonym only.
+_OF_CONSENT = frozenset(COLUMNS) - {"record_id", "time", "principal_id"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +120,15 @@ class _Verification:
         self._progress = progress
         self._report = Report()
         self._starts: dict[str, _Start] = {}
-        self._cutoff = ""
         self._texts: dict[str, set[str]] = {}
         self._seen: dict[str, Head] = {}  # the furthest that others saw a chain go
         # What rows and events say of each other is compared at the end: an event may stand in another chain.
         self._blank: dict[str, dict[tuple[str, int], tuple[str, str]]] = defaultdict(dict)
         self._erasures: dict[str, tuple[str, dict[tuple[str, int], str]]] = {}
         self._restricted: set[tuple[str, int]] = set()
-        self._restrictions: list[tuple[str, bool, list[tuple[str, int]]]] = []
-        self._differing: list[tuple[str, str, dict[str, str]]] = []
-        self._rectified: dict[str, dict[str, set[str]]] = defaultdict(dict)
+        self._restrictions: list[tuple[tuple[str, int], bool, list[tuple[str, int]]]] = []
+        self._differing: list[tuple[str, str, str]] = []
+        self._rectifications: list[tuple[tuple[str, int], list[str], dict[str, str]]] = []
 
     def run(self, witness: Mapping[str, Head]) -> Report:
         report = self._report
@@ -172,7 +173,6 @@ class _Verification:
                 continue
             self._starts[row.chain] = _Start(row.through, row.hash)
             self._report.purged += row.through
-            self._cutoff = max(self._cutoff, row.cutoff)
 
     def _read_heads(self) -> None:
         for row in self._connection.execute(select(chains)):
@@ -226,21 +226,28 @@ class _Verification:
         place = (row.chain, row.position)
         if row.restricted:
             self._restricted.add(place)
+        if row.restricted not in {0, 1}:
+            self._report.add("restricted", where, "this says neither that it is put aside nor that it is not")
         if row.document is None or row.salt is None:
             self._blank[row.erased_by or ""][place] = (row.digest, row.time)
+            if row.kind != "consent" or any(getattr(row, name) is not None for name in NOTHING_LEFT):
+                self._report.add(
+                    "erased", where, "of this erased record something is left, or has come since"
+                )
             return
+        if row.erased_by is not None:
+            self._report.add("column", where, "this record is said to be erased, and is not")
         if digest(row.salt, row.document) != row.digest:
             self._report.add("changed", where, f"what this record ({row.record_id}) says was changed")
             return
         try:
             fields = json.loads(row.document)
-        except ValueError:
+            if row.kind == "consent":
+                self._consent(where, row, fields)
+            else:
+                self._event(where, row, fields)
+        except (ValueError, KeyError, TypeError, AttributeError):  # a forger's
             self._report.add("changed", where, "this is no record")
-            return
-        if row.kind == "consent":
-            self._consent(where, row, fields)
-        else:
-            self._event(where, row, fields)
 
     def _consent(self, where: str, row: Row[Any], fields: dict[str, Any]) -> None:
         if "kind" in fields:
@@ -248,7 +255,7 @@ class _Verification:
         for name in COLUMNS:
             said, found = fields.get(name), getattr(row, name)
             if (said or None) != (found or None):
-                self._differing.append((where, row.record_id, {name: found or ""}))
+                self._differing.append((where, row.record_id, name))
         for kind, name in (("notice", "notice_sha256"), ("declaration", "policy_sha256")):
             sha256 = fields.get(name)
             if sha256 and sha256 not in self._texts[kind]:
@@ -259,20 +266,23 @@ class _Verification:
         own = (fields.get("kind"), fields.get("record_id"), fields.get("time"), fields.get("person"))
         if own != (row.kind, row.record_id, row.time, row.principal_id):
             self._report.add("column", where, "what this event is found by is not what it says")
+            return
+        if any(getattr(row, name) is not None for name in _OF_CONSENT):
+            self._report.add("column", where, "this event is found by what no event says")
+        order = (row.time, row.sequence)
         match row.kind:
             case "started":
                 for chain, count, hash_ in fields["seen"]:
-                    self._witness(Head(chain, count, hash_))
+                    self._witness(Head(str(chain), int(count), str(hash_)))
             case "erased":
-                places = {(chain, position): own for chain, position, own in fields["records"]}
+                places = {(str(chain), int(position)): own for chain, position, own in fields["records"]}
                 self._erasures[row.record_id] = (row.time, places)
             case "restricted":
-                places_ = [(chain, position) for chain, position in fields["records"]]
-                self._restrictions.append((row.time, fields["on"], places_))
+                places_ = [(str(chain), int(position)) for chain, position in fields["records"]]
+                self._restrictions.append((order, bool(fields["on"]), places_))
             case "rectified":
-                for id_ in fields["records"]:
-                    for name, said in fields["changes"].items():
-                        self._rectified[id_].setdefault(name, set()).add(said)
+                changes = {name: fields["changes"][name] for name in RECTIFIABLE & fields["changes"].keys()}
+                self._rectifications.append((order, [str(id_) for id_ in fields["records"]], changes))
 
     # -- what rows and events say of each other
 
@@ -280,9 +290,7 @@ class _Verification:
         for event, places in self._blank.items():
             said = self._erasures.get(event)
             for (chain, position), (own, time) in places.items():
-                if (said and said[1].get((chain, position)) == own and said[0] == time) or (
-                    not said and event and time < self._cutoff
-                ):
+                if said and said[1].get((chain, position)) == own and said[0] == time:
                     self._report.erased += 1
                 else:
                     self._report.add(
@@ -310,13 +318,23 @@ class _Verification:
             )
 
     def _compare_columns(self) -> None:
-        for where, id_, columns in self._differing:
-            for name, found in columns.items():
-                allowed = self._rectified.get(id_, {}).get(name, set()) if name in RECTIFIABLE else set()
-                if allowed.isdisjoint(self._seal.pseudonyms(f"{name}={found}")):
-                    self._report.add(
-                        "column", where, f"the {name} that this record is found by is not what it says"
-                    )
+        rectified: dict[str, dict[str, str]] = defaultdict(dict)
+        for _, ids, changes in sorted(self._rectifications, key=lambda one: one[0]):
+            for id_ in ids:
+                rectified[id_].update(changes)
+        for where, id_, name in self._differing:
+            if name not in rectified.get(id_, {}):
+                self._wrong_column(where, name)
+        for id_, changes in rectified.items():
+            query = select(records).where(records.c.record_id == id_, records.c.document.is_not(None))
+            for row in self._connection.execute(query):
+                for name, said in changes.items():
+                    if said not in self._seal.pseudonyms(f"{name}={getattr(row, name) or ''}"):
+                        self._wrong_column(f"{row.chain}/{row.position}", name)
+
+    def _wrong_column(self, where: str, name: str) -> None:
+        text = f"the {name} that this record is found by is neither what it says nor what was put right"
+        self._report.add("column", where, text)
 
     # -- heads that others saw
 

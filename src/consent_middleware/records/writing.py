@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from consent_middleware.records.model import ConsentRecord, Effect, Person
 
-__all__ = ["COLUMNS", "Batch", "of_person"]
+__all__ = ["COLUMNS", "NOTHING_LEFT", "Batch", "of_person"]
 
 _WITNESSED = 20
 _AT_ONCE = 500
@@ -47,7 +47,8 @@ COLUMNS = (
     "policy_sha256",
     "notice_sha256",
 )
-_NOTHING_LEFT = dict.fromkeys((*COLUMNS[1:3], *COLUMNS[4:], "salt", "document"))
+# What an erasure takes from a row.
+NOTHING_LEFT = dict.fromkeys((*COLUMNS[1:3], *COLUMNS[4:], "salt", "document"))
 
 
 class Batch:
@@ -82,6 +83,7 @@ class Batch:
         self._time = rfc3339(now)
         self._careful = careful
         self._rows: list[dict[str, Any]] = []
+        self._texts: list[tuple[Table, dict[str, Any]]] = []
         self.texts: set[str] = set()
         if head.count == 0:
             self._start()
@@ -152,19 +154,13 @@ class Batch:
         self, where: ColumnElement[bool], by: str, person: str | None = None, limit: int | None = None
     ) -> int:
         """Blank the documents of some records and note it; return how many there were."""
-        self._flush()
         found = self._places(and_(where, records.c.document.is_not(None)), limit)
         if not found and person is None:
             return 0
         # That somebody asked to be forgotten is kept too: a record that still waits in a journal must not come back.
         places = [[row.chain, row.position, row.digest] for row in found]
         event = self.note("erased", person, said={"by": by, "records": places})
-        for row in found:
-            self._connection.execute(
-                update(records)
-                .where(records.c.sequence == row.sequence)
-                .values({**_NOTHING_LEFT, "erased_by": event, "time": self._time, "restricted": 0})
-            )
+        self._change(found, {**NOTHING_LEFT, "erased_by": event, "time": self._time, "restricted": 0})
         return len(found)
 
     # -- effects
@@ -186,7 +182,6 @@ class Batch:
         return 1
 
     def _restrict(self, effect: RestrictRecords) -> int:
-        self._flush()
         flag = int(effect.on)
         where = and_(of_person(effect.person), records.c.kind == "consent", records.c.restricted != flag)
         found = self._places(where)
@@ -194,22 +189,20 @@ class Batch:
             places = [[row.chain, row.position] for row in found]
             person = self._seal.pseudonym(effect.person.label)
             self.note("restricted", person, said={"on": effect.on, "records": places})
-            self._connection.execute(update(records).where(where).values(restricted=flag))
+            self._change(found, {"restricted": flag})
         return len(found)
 
     def _rectify(self, effect: RectifyRecords) -> int:
         if not effect.changes or not set(effect.changes) <= RECTIFIABLE:
             raise ValueError(f"only {', '.join(sorted(RECTIFIABLE))} can be rectified")
-        self._flush()
-        where = and_(of_person(effect.person), records.c.kind == "consent")
-        found = self._places(where)
+        found = self._places(and_(of_person(effect.person), records.c.kind == "consent"))
         if found:
             ids = [row.record_id for row in found]
             person = self._seal.pseudonym(effect.person.label)
             # A value may name a person, and an event is never erased: so it says it in a way that only we can read.
             said = {name: self._seal.pseudonym(f"{name}={value}") for name, value in effect.changes.items()}
             self.note("rectified", person, said={"changes": said, "records": ids})
-            self._connection.execute(update(records).where(where).values(dict(effect.changes)))
+            self._change(found, effect.changes)
         return len(found)
 
     # -- rows
@@ -234,16 +227,22 @@ class Batch:
         )
 
     def _flush(self) -> None:
+        texts, self._texts = self._texts, []
+        # In one order for all: else two workers that have the same new texts could each wait for the other.
+        for table, values in sorted(texts, key=lambda one: (one[0].name, one[1]["sha256"])):
+            _add_once(self._connection, table, **values)
         rows, self._rows = self._rows, []
         for at in range(0, len(rows), _AT_ONCE):
             self._connection.execute(insert(records), rows[at : at + _AT_ONCE])
 
     def _add_text(self, table: Table, sha256: str, **values: object) -> None:
         if sha256 not in self._known and sha256 not in self.texts:
-            _add_once(self._connection, table, sha256=sha256, **values)
+            self._texts.append((table, {"sha256": sha256, **values}))
             self.texts.add(sha256)
 
     def _places(self, where: ColumnElement[bool], limit: int | None = None) -> Sequence[Any]:
+        """Return where some records stand, and let nobody else change these meanwhile."""
+        self._flush()
         columns = (
             records.c.sequence,
             records.c.chain,
@@ -252,8 +251,14 @@ class Batch:
             records.c.digest,
         )
         return self._connection.execute(
-            select(*columns).where(where).order_by(records.c.sequence).limit(limit)
+            select(*columns).where(where).order_by(records.c.sequence).limit(limit).with_for_update()
         ).all()
+
+    def _change(self, found: Sequence[Any], values: Mapping[str, object]) -> None:
+        """Change these very rows, which an event names, and none that came since."""
+        for at in range(0, len(found), _AT_ONCE):
+            some = [row.sequence for row in found[at : at + _AT_ONCE]]
+            self._connection.execute(update(records).where(records.c.sequence.in_(some)).values(dict(values)))
 
     def _is_there(self, record_id: str) -> bool:
         if any(row["record_id"] == record_id for row in self._rows):
