@@ -2,14 +2,15 @@
 # make test   everything: lint, types, tests, a real browser
 # make conformance  what the law and the specifications ask, by id, and which tests show it
 # make assets what the browser gets of static/banner, built anew
-# make bench  what the middleware adds to a request, beside others, and to a page
+# make bench  what the middleware adds to a request, beside others, and to a page; how fast choices become records
+# make soak   servers killed, a database gone, a disk full, again and again: what was acknowledged is there
 PYTHON ?= python3
 VENV   ?= .venv
 PORT   ?= 8000
 SERVER ?= asgi
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint types unit servers-there browser browser-there browser-layers browser-pages conformance assets bench wheel clean
+.PHONY: demo test lint types unit servers-there browser browser-there browser-layers browser-pages conformance assets bench soak wheel clean
 
 $(VENV)/.demo: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "No venv module: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
@@ -40,7 +41,7 @@ types: $(VENV)/.test
 	$(BIN)/mypy
 
 unit: servers-there
-	$(BIN)/python -m pytest -q -m "not browser"
+	$(BIN)/python -m pytest -q -m "not browser and not soak"
 
 servers-there: $(VENV)/.test
 	@$(BIN)/python tests/install_servers.py
@@ -61,9 +62,13 @@ browser-pages: browser-there
 conformance: browser-there
 	$(BIN)/python -m pytest -q --conformance
 
-bench: $(VENV)/.test
+bench: servers-there
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/rewriting.py
+	$(BIN)/python benchmarks/records.py
+
+soak: servers-there
+	$(BIN)/python -m pytest -q -s -m soak
 
 assets: $(VENV)/.test
 	$(BIN)/python tools/build_assets.py

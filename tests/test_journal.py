@@ -6,8 +6,10 @@ import errno
 import json
 import multiprocessing
 import os
+import sqlite3
 import threading
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -467,3 +469,75 @@ def test_a_locked_store_lets_the_record_wait(
     journal.append([effect("r3")])
     assert ids(url) == ["r1", "r2", "r3"]
     assert check(store).is_clean
+
+
+# -- what passes by itself
+
+
+def test_a_passing_shortage_puts_nothing_aside(
+    journal: Journal, store: Flaky, folder: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that cannot be opened just now, for want of handles, waits; it is no broken one."""
+    keep(journal, store, "r1")
+
+    def short(*_: object, **__: object) -> str:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pathlib.Path.read_text", short)
+        with pytest.raises(StoreError, match="cannot be replayed"):
+            journal.replay()
+    assert (len(files(folder)), files(folder, ".bad")) == (1, [])
+    assert journal.replay() == 1
+    assert ids(url) == ["r1"]
+
+
+def test_a_store_that_rests_is_not_asked_by_every_choice(
+    journal: Journal, store: Flaky, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is known to be away, nobody opens what waits only to put it back."""
+    keep(journal, store, "r1")
+    store._away_until = time.monotonic() + 60
+    monkeypatch.setattr(journal_module, "_read", lambda _: pytest.fail("nobody may read it now"))
+    assert journal.append([effect("r2")]) == [1]
+    assert len(files(folder)) == 2
+
+
+def test_what_a_dead_process_began_is_removed(journal: Journal, store: Flaky, folder: Path) -> None:
+    """A file that was never finished was never acknowledged; one that may still be written is left."""
+    keep(journal, store, "r1")
+    for name, age_s in (("old.part", 3 * 3600), ("young.part", 60)):
+        (folder / name).write_text("[")
+        moment = time.time() - age_s
+        os.utime(folder / name, (moment, moment))
+    journal.replay()
+    assert [path.name for path in files(folder, ".part")] == ["young.part"]
+
+
+def test_a_lock_that_another_user_made_locks_all_the_same(
+    journal: Journal, store: Flaky, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder's locks are opened for reading only, so root's own stand in nobody's way."""
+    modes: dict[str, int] = {}
+    usual = os.open
+
+    def spy(path: Path, flags: int, *rest: int) -> int:
+        modes[path.name] = flags & os.O_ACCMODE
+        return usual(path, flags, *rest)
+
+    monkeypatch.setattr(journal_module.os, "open", spy)
+    keep(journal, store, "r1")
+    journal.replay()
+    assert {modes["number.lock"], modes["replay.lock"]} == {os.O_RDONLY}
+
+
+def test_who_answers_in_the_second_of_an_erasure_is_heard(store: Flaky, url: str) -> None:
+    """An account goes on after its history is erased; its next answer is no late one, even within the second."""
+    store.append([EraseRecords(Person(subject="u1"), "visitor")])
+    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+        (erased,) = connection.execute("select time from consent_records where kind = 'erased'").fetchone()
+    connection.close()
+    now = datetime.fromisoformat(erased).timestamp()
+    assert store.append([effect("r1", subject="u1", now=now)], careful=True) == [1]
+    assert store.append([effect("r0", subject="u1", now=now - 1)], careful=True) == [0]
+    assert ids(url) == ["r1"]

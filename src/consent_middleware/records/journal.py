@@ -34,6 +34,7 @@ __all__ = ["Journal"]
 
 _AT_ONCE = 200
 _PATIENCE_S = 2.0
+_UNFINISHED_S = 7_200  # a file's time is that of its hour
 _log = logging.getLogger("consent_middleware")
 
 
@@ -121,7 +122,12 @@ class Journal:
             raise _FolderError(f"the journal cannot be replayed ({error.strerror})") from error
 
     def _catch_up(self) -> None:
-        """Replay first; a journal that is out of order stands in no newer record's way, since records tell their time."""
+        """Replay first; a journal that is out of order stands in no newer record's way, since records tell their time.
+
+        Raises:
+            StoreError: The store is away, or replaying takes too long.
+        """
+        self.store.check_rest()
         try:
             if self._waiting():
                 self.replay(patience_s=_PATIENCE_S)
@@ -132,6 +138,9 @@ class Journal:
         until = None if patience_s is None else time.monotonic() + patience_s
         count = 0
         with self._locked(until, exclusive=True):
+            if patience_s is not None:
+                self.store.check_rest()  # for those who have waited while somebody found it away
+            self._sweep()
             names = self._waiting()
             for at in range(0, len(names), _AT_ONCE):
                 if until is not None and time.monotonic() > until:
@@ -166,6 +175,12 @@ class Journal:
                     raise
                 _put_aside(path, str(error))
             else:
+                path.unlink(missing_ok=True)
+
+    def _sweep(self) -> None:
+        """Remove what was begun and never finished, by a process that died: nobody was told that it is kept."""
+        for path in self._folder.glob("*.part"):
+            if time.time() - path.stat().st_mtime > _UNFINISHED_S:
                 path.unlink(missing_ok=True)
 
     def _waiting(self) -> list[str]:
@@ -221,17 +236,21 @@ class Journal:
         if fcntl is None or not self._folder.is_dir():
             yield
             return
-        with (self._folder / name).open("w") as file:
+        # To be locked a file need not be written to, so that another user's does as well.
+        handle = os.open(self._folder / name, os.O_RDONLY | os.O_CREAT, 0o644)
+        try:
             while True:
                 try:
                     wait = 0 if until is None else fcntl.LOCK_NB
-                    fcntl.flock(file, fcntl.LOCK_EX | wait)
+                    fcntl.flock(handle, fcntl.LOCK_EX | wait)
                     break
                 except BlockingIOError:
                     if until is not None and time.monotonic() > until:
                         raise StoreError("another worker is replaying the journal") from None
                     time.sleep(0.01)
             yield
+        finally:
+            os.close(handle)
 
 
 def _number(name: str) -> int:
@@ -240,13 +259,17 @@ def _number(name: str) -> int:
 
 
 def _read(path: Path) -> list[AppendRecord] | None:
-    """Return a file's records; None for one that another worker took, or that is not ours: that is put aside."""
+    """Return a file's records; None for one that another worker took, or that is not ours: that is put aside.
+
+    Raises:
+        OSError: It cannot be read now.
+    """
     try:
         entries = json.loads(path.read_text("utf-8"))
         return [_effect(entry) for entry in entries]
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (IsADirectoryError, ValueError, KeyError, TypeError, AttributeError):
         _put_aside(path, "it cannot be read")
         return None
 

@@ -172,6 +172,8 @@ def open_engine(url: str, *, patient: bool = False) -> Engine:
     engine = create_engine(
         found, connect_args={k: v for k, v in given.items() if k not in found.query}, **options
     )
+    if kind == "postgresql":
+        event.listen(engine, "connect", _durable_postgresql)
     if kind == "sqlite":
         event.listen(engine, "connect", _durable_sqlite)
         event.listen(engine, "begin", _begin_reading if patient else _begin_writing)
@@ -190,6 +192,16 @@ def _durable_sqlite(connection: Any, _record: object) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _durable_postgresql(connection: Any, _record: object) -> None:
+    """A commit survives a crash, even where the server's own setting would let it go."""
+    cursor = connection.cursor()
+    cursor.execute("SHOW synchronous_commit")
+    if cursor.fetchone()[0] == "off":
+        cursor.execute("SET synchronous_commit = on")
+    cursor.close()
+    connection.commit()
 
 
 def _begin_writing(connection: Connection) -> None:

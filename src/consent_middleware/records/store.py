@@ -197,7 +197,7 @@ class SqlStore:
         """
         with self._opening:
             if self._opened is None or self._opened[0] != os.getpid():
-                self._check_rest()  # for those who have waited while somebody found it away
+                self.check_rest()  # for those who have waited while somebody found it away
                 # SQLAlchemy loads here and nowhere else.
                 from consent_middleware.records.database import Database  # noqa: PLC0415
 
@@ -210,6 +210,15 @@ class SqlStore:
                     self._is_away(began)
                     raise
             return self._opened[1]
+
+    def check_rest(self) -> None:
+        """Let nobody wait for a store that has just failed.
+
+        Raises:
+            StoreError: It has.
+        """
+        if time.monotonic() < self._away_until:
+            raise StoreError("the record store was away a moment ago")
 
     # -- group commit
 
@@ -253,7 +262,7 @@ class SqlStore:
         """Commit together; where that fails once more with care, and then each alone if it may be one's own fault."""
         began = time.monotonic()
         try:
-            self._check_rest()
+            self.check_rest()
             database = self.database()
         except StoreError as problem:
             _fail(tickets, problem)
@@ -272,10 +281,6 @@ class SqlStore:
             alone = _try(database, [ticket], careful=True)
             if alone is not None:
                 _fail([ticket], alone)
-
-    def _check_rest(self) -> None:
-        if time.monotonic() < self._away_until:
-            raise StoreError("the record store was away a moment ago")
 
     def _is_away(self, began: float) -> None:
         """Let nobody wait for a store that has just failed: as long again as the failure took, but a second at least."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -211,7 +210,7 @@ class Batch:
         salt = new_salt()
         own = digest(salt, document)
         head = self._head
-        self._head = replace(head, count=head.count + 1, hash=link(head.hash, own))
+        self._head = Head(head.chain, head.count + 1, link(head.hash, own))
         self._rows.append(
             {
                 **dict.fromkeys(COLUMNS),
@@ -268,11 +267,17 @@ class Batch:
 
     def _is_erased(self, record: ConsentRecord) -> bool:
         """Return whether a person has asked to be forgotten since a record was made."""
-        names = [name for person in record.persons for name in self._seal.pseudonyms(person.label)]
+        return any(self._is_erased_person(person, record.time) for person in record.persons)
+
+    def _is_erased_person(self, person: Person, since: str) -> bool:
+        erased, names = records.c.time, self._seal.pseudonyms(person.label)
         query = select(records.c.sequence).where(
-            records.c.principal_id.in_(names), records.c.kind == "erased", records.c.time >= record.time
+            records.c.principal_id.in_(names),
+            records.c.kind == "erased",
+            # A pseudonym ends with its erasure; an account goes on, and may answer anew within the second.
+            erased >= since if person.principal else erased > since,
         )
-        return bool(names) and self._connection.execute(query.limit(1)).first() is not None
+        return self._connection.execute(query.limit(1)).first() is not None
 
 
 def of_person(person: Person) -> ColumnElement[bool]:
