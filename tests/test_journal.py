@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import time
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -30,7 +31,6 @@ from helpers_records import DECLARATION, NOTICE, changing, check, effect, ids, o
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from consent_middleware.records import Effect
 
@@ -521,11 +521,11 @@ def test_a_lock_that_another_user_made_locks_all_the_same(
     modes: dict[str, int] = {}
     usual = os.open
 
-    def spy(path: Path, flags: int, *rest: int) -> int:
-        modes[path.name] = flags & os.O_ACCMODE
+    def spy(path: str, flags: int, *rest: int) -> int:
+        modes[Path(path).name] = flags & os.O_ACCMODE
         return usual(path, flags, *rest)
 
-    monkeypatch.setattr(journal_module.os, "open", spy)
+    monkeypatch.setattr(os, "open", spy)
     keep(journal, store, "r1")
     journal.replay()
     assert {modes["number.lock"], modes["replay.lock"]} == {os.O_RDONLY}
