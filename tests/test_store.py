@@ -844,8 +844,11 @@ def timed(limit_s: float) -> Iterator[None]:
     assert time.monotonic() - began < limit_s
 
 
-def test_a_locked_database_is_waited_for_a_while(store: SqlStore, store_url: str) -> None:
+def test_a_locked_database_is_waited_for_a_while(
+    store: SqlStore, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Where another connection holds what we need, the choice fails within seconds, and not sooner or later for ever."""
+    monkeypatch.setattr("consent_middleware.records.schema._PATIENCE_S", 1)
     store.append([effect("r1")])
     with changing(store_url) as connection:
         if is_sqlite(store_url):
