@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from consent_middleware.texts import load_texts
+from consent_middleware.texts import format_date, format_moment, load_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from consent_middleware.texts import Texts
 
 __all__ = ["entries"]
 
@@ -26,15 +28,15 @@ def entries(history: Mapping[str, Any], language: str) -> list[dict[str, Any]]:
 
 
 def _entry(
-    receipt: Mapping[str, Any], notices: Mapping[str, Mapping[str, str]], texts: Mapping[str, Any]
+    receipt: Mapping[str, Any], notices: Mapping[str, Mapping[str, str]], texts: Texts
 ) -> dict[str, Any]:
     event, notice = receipt["event"], notices.get(receipt["notice"]["sha256"])
     services = [p for p in receipt["purposes"] if p["id"] != p["category"]] or receipt["purposes"]
     return {
         "id": receipt["record_id"],
         "time": event["time"],
-        "when": _moment(event["time"]),
-        "until": event["valid_until"][:10],
+        "when": format_moment(texts.language, event["time"]),
+        "until": format_date(texts.language, event["valid_until"]),
         "state": texts["receipt_states"].get(event["state"], event["state"]),
         "method": texts["receipt_methods"].get(
             event["method"].replace(".", "_").replace(":", "_"), event["method"]
@@ -55,8 +57,3 @@ def _entry(
 def _name(purpose: Mapping[str, Any], texts: Mapping[str, Any]) -> str:
     own = texts["categories"].get(purpose["id"], {}).get("title")
     return str(own or purpose.get("title") or purpose["id"])
-
-
-def _moment(time: str) -> str:
-    """Return a moment as people read it: ``2026-11-23T09:30:00Z`` is "2026-11-23, 09:30 UTC"."""
-    return f"{time[:10]}, {time[11:16]} UTC"

@@ -17,7 +17,7 @@ from consent_middleware.catalog import ESSENTIAL, builtin_services, known_cookie
 from consent_middleware.config.model import DEFAULT_CATEGORIES, SECTIONS, ConsentConfig
 from consent_middleware.errors import Fault
 from consent_middleware.regions import region_header_problem
-from consent_middleware.texts import available_languages
+from consent_middleware.texts import available_languages, best_language
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -227,7 +227,9 @@ def _language_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
     found = _strings(raw, "site", "languages")
     for index, language in enumerate(found):
         if language not in languages:
-            hint = _nearest(language, languages) or f"Available: {', '.join(sorted(languages))}."
+            near = best_language([language], languages)
+            hint = f"Did you mean {near!r}?" if near else _nearest(language, languages)
+            hint = hint or f"Available: {', '.join(sorted(languages))}."
             yield Fault(
                 f"site.languages[{index}]", f"there are no texts in {language!r} in this version.", hint
             )

@@ -1,28 +1,34 @@
-"""The texts visitors read, one TOML file a language, and how a language is chosen.
+"""The texts visitors read, how a language writes what is filled in, and how a language is chosen.
 
 Decides which of a site's languages a page or visitor gets; says nothing about layout. Matching is by prefix,
-as in RFC 4647 look-up: ``de-AT`` finds ``de``.
+as in RFC 4647 look-up: ``de-AT`` finds ``de``; beside it stand the names that browsers have for the same language.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
-from functools import cache
-from importlib.resources import files
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from consent_middleware.texts.locales import country, direction, format_date, format_moment, list_of, units
+from consent_middleware.texts.messages import Texts, available_languages, load_texts, plural
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = [
+    "Texts",
     "available_languages",
     "best_language",
+    "country",
+    "direction",
     "duration",
     "duration_parts",
+    "format_date",
+    "format_moment",
+    "list_of",
     "load_texts",
     "localised",
+    "plural",
     "preferred_languages",
 ]
 
@@ -31,33 +37,37 @@ _DURATION = re.compile(
 )
 _UNITS = ("years", "months", "weeks", "days", "hours", "minutes", "seconds")
 _MAX_HEADER = 512
-
-
-@cache
-def available_languages() -> tuple[str, ...]:
-    """Return the languages the package has texts in, English first."""
-    names = sorted(
-        e.name.removesuffix(".toml") for e in files(__name__).iterdir() if e.name.endswith(".toml")
-    )
-    return tuple(sorted(names, key=lambda name: name != "en"))
-
-
-@cache
-def load_texts(language: str) -> Mapping[str, Any]:
-    """Return a language's texts by key; English where a text is missing."""
-    table = tomllib.loads(files(__name__).joinpath(f"{language}.toml").read_text("utf-8"))
-    return MappingProxyType({**load_texts("en"), **table} if language != "en" else table)
+# By what other tags a language is offered, the nearest first: regions that tell the script, macrolanguages, old tags.
+_ALSO = {
+    "zh": ("zh-hans", "zh-hant"),
+    "zh-cn": ("zh-hans",),
+    "zh-sg": ("zh-hans",),
+    "zh-tw": ("zh-hant",),
+    "zh-hk": ("zh-hant",),
+    "zh-mo": ("zh-hant",),
+    "no": ("nb", "nn"),
+    "nb": ("no", "nn"),
+    "nn": ("no", "nb"),
+    "pt": ("pt-br",),
+    "sr": ("sr-latn",),
+    "sh": ("sr-latn",),
+    "he": ("iw",),
+    "iw": ("he",),
+    "id": ("in",),
+    "in": ("id",),
+}
 
 
 def best_language(wanted: Iterable[str], offered: Sequence[str]) -> str | None:
-    """Return the first offered language that one of the wanted ones matches, exactly or by prefix."""
+    """Return the first offered language that one of the wanted ones matches, exactly, by prefix or by another name."""
     lowered = {name.lower(): name for name in offered}
     for tag in wanted:
         parts = tag.lower().split("-")
         for length in range(len(parts), 0, -1):
-            found = lowered.get("-".join(parts[:length]))
-            if found:
-                return found
+            prefix = "-".join(parts[:length])
+            for name in (prefix, *_ALSO.get(prefix, ())):
+                if name in lowered:
+                    return lowered[name]
     return None
 
 
@@ -90,14 +100,11 @@ def duration_parts(iso: str) -> Mapping[str, int]:
     return {unit: int(count or 0) for unit, count in zip(_UNITS, counts, strict=True)}
 
 
-def duration(iso: str, texts: Mapping[str, Any]) -> str:
+def duration(iso: str, language: str | Texts) -> str:
     """Return an ISO 8601 duration in words: ``P13M`` is "13 months"."""
     match = _DURATION.match(iso)
     if match is None:
-        return str(texts["session_only"])
-    parts = [
-        texts[f"{unit}_one" if int(count) == 1 else f"{unit}_many"].format(n=int(count))
-        for unit, count in zip(_UNITS, match.groups(), strict=True)
-        if count
-    ]
-    return ", ".join(parts)
+        return str((load_texts(language) if isinstance(language, str) else language)["session_only"])
+    parts = zip(_UNITS, match.groups(), strict=True)
+    name = language if isinstance(language, str) else language.language
+    return units(name, [(unit.removesuffix("s"), int(count)) for unit, count in parts if count])
