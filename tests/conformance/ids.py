@@ -133,7 +133,7 @@ REQUIRED = frozenset(
         "IAB-1", "IAB-2", "IAB-3",
         "COOKIE-1", "COOKIE-2", "COOKIE-3", "COOKIE-4", "COOKIE-5", "COOKIE-6",
         "A11Y-1", "A11Y-2", "A11Y-3", "A11Y-4",
-        "ENF-1", "ENF-2", "ENF-3", "ENF-4", "ENF-5", "ENF-6", "ENF-7", "ENF-8", "ENF-9", "ENF-10",
+        "ENF-1", "ENF-2", "ENF-3", "ENF-4", "ENF-5", "ENF-6", "ENF-7", "ENF-8", "ENF-9", "ENF-10", "ENF-11",
         "ROW-1", "ROW-2", "ROW-3", "ROW-4", "ROW-5", "ROW-6", "ROW-7", "ROW-8",
         "ROW-9", "ROW-10", "ROW-11", "ROW-12", "ROW-13", "ROW-14", "ROW-15", "ROW-16", "ROW-17", "ROW-18", "ROW-19",
         "ROW-20", "ROW-21", "ROW-22",

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import secrets
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from consent_middleware.catalog import builtin_services
+from consent_middleware.cli.policy import policy
 from consent_middleware.cli.records import records
 from consent_middleware.config import load_config
 from consent_middleware.errors import ConfigError
+from consent_middleware.policy_page import review_advice
 from consent_middleware.site import Site
 
 __all__ = ["main"]
@@ -26,11 +29,13 @@ def main() -> None:
       consent-middleware keys new          print a new secret key
       consent-middleware check             check consent.toml in this folder
       consent-middleware catalog           list the services that "use" knows
+      consent-middleware policy            write the cookie policy
       consent-middleware records stats     count how visitors answered
       consent-middleware records verify    find what was changed among the records
     """  # noqa: D301 - click's own mark for a block that keeps its lines
 
 
+main.add_command(policy)
 main.add_command(records)
 
 
@@ -80,6 +85,8 @@ def check(config: Path | None) -> None:
         click.echo(
             f"  {service.category:<12} {service.id}: cookies {len(service.cookies)}, hosts {len(service.hosts)}"
         )
+    if advice := review_advice(found.site.updated, datetime.now(UTC).date()):
+        click.echo(advice)
     if found.site.mode == "report":
         click.echo('No cookie is held back yet. When the log is quiet, set [site] mode = "enforce".')
 

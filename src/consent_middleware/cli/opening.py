@@ -32,6 +32,7 @@ __all__ = [
     "moment",
     "opened",
     "person_of",
+    "quiet",
     "read_moment",
     "with_config",
     "with_person",
@@ -85,7 +86,7 @@ def opened(config: Path | None, *, makes: bool = False) -> Iterator[Records]:
     """
     with in_words():
         found = load_config(config)
-        with _quiet():
+        with quiet():
             records = Records(Site(found))
         if not makes:
             _check_file(found)
@@ -96,7 +97,7 @@ def opened(config: Path | None, *, makes: bool = False) -> Iterator[Records]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Leave out the advice that a site gives when it starts: `check` gives it, a nightly job need not."""
     logger = logging.getLogger("consent_middleware")
     before = logger.level
