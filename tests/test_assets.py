@@ -164,6 +164,7 @@ def test_which_signals_keep_the_banner_away(rules: Rules, quiet: int) -> None:
 
 CODE_LIMIT = 3_000
 SERVICE_LIMIT = 45
+PAGE_LIMIT = 9_000
 
 
 def guard_size(catalog: Catalog, **settings: Any) -> int:
@@ -178,6 +179,15 @@ def test_the_guards_code_stays_small() -> None:
     size = guard_size(Catalog(categories={}, services={}))
     print(f"guard.js: {size} bytes of code")  # noqa: T201 - the number is the point
     assert size <= CODE_LIMIT
+
+
+def test_what_every_page_loads_stays_small() -> None:
+    """The guard with the smallest table, the banner's script and its style, as they are served."""
+    found = Assets(Catalog(categories={}, services={}), Rules(), CookieNames())
+    sizes = {name: len(asset.compressed) for name in FILES if (asset := found.get(name))}
+    print(f"every page: {sum(sizes.values())} bytes, {sizes}")  # noqa: T201 - the number is the point
+    assert len(sizes) == len(FILES)
+    assert sum(sizes.values()) <= PAGE_LIMIT
 
 
 def test_a_service_costs_little() -> None:

@@ -57,10 +57,11 @@ BAD: list[tuple[str, dict[str, Any], str, list[str]]] = [
     ("path without slash", {"site": {"path": "consent"}}, "site.path", ["'/_consent'"]),
     ("path with slash at its end", {"site": {"path": "/c/"}}, "site.path", ["without a slash at its end"]),
     ("literal", {"site": {"mode": "enforced"}}, "site.mode", ["accepted: 'enforce' or 'report'", "'enforce'?"]),
-    ("literal, none near", {"banner": {"theme": "zz"}}, "banner.theme", ["'auto', 'light' or 'dark'"]),
+    ("literal, none near", {"banner": {"theme": "zz"}}, "banner.theme", ["'auto', 'light', 'dark', 'paper', 'ocean', 'forest', 'berry' or 'contrast'"]),
     ("regime", {"site": {"regime": "optin"}}, "site.regime", ["Did you mean 'opt-in'?"]),
     ("text of a wrong type", {"services": [stats(description=5)]}, "services[0].description", ["string", "Found 5."]),
     ("language", {"site": {"languages": ["xx"]}}, "site.languages[0]", ["no texts in 'xx'", "Available: "]),
+    ("region", {"site": {"languages": ["de-AT"]}}, "site.languages[0]", ["no texts in 'de-AT'", "Did you mean 'de'?"]),
     ("no language", {"site": {"languages": []}}, "site.languages", ["is empty", '["en"]']),
     ("unknown service", {"use": ["google-analytic"]}, "use[0]", ["'google-analytics'?"]),
     (

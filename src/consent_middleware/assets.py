@@ -1,4 +1,4 @@
-"""The files the page loads: guard.js with the site's table compiled in, banner.js, banner.css; receipt.css.
+"""The files the page loads: guard.js with the site's table compiled in, banner.js, banner.css; receipt.css, policy.css.
 
 All are served below one hash of their bytes, immutable and pre-compressed, as `make assets` builds them.
 The guard repeats no decision: what it is given here is `decide` as a table a unit (signals that deny it), which the
@@ -39,6 +39,10 @@ _ASKED, _ALWAYS, _SHARED, _UNSHARED, _BY_OBJECTION = 4, 8, 16, 32, 64
 _COOKIE, _STORED = "=", "#"
 
 
+THEMES = ("paper", "ocean", "forest", "berry", "contrast")
+_AS_BUILT = ("banner.js", "banner.css", "preferences.js", "form.css", "receipt.css", "policy.css")
+
+
 @dataclass(frozen=True, slots=True)
 class Asset:
     """One static file, plain and compressed."""
@@ -68,6 +72,7 @@ class Assets:
         consent_mode: Mapping[str, Any] | None = None,
         gpp: bool = False,
         circumstances: Circumstances = OPT_IN,
+        theme: str = "auto",
     ) -> None:
         """Compile the files of one site.
 
@@ -82,6 +87,7 @@ class Assets:
                 ``url_passthrough``.
             gpp: Whether the page has a ``__gpp`` function (CONFORMANCE IAB-2).
             circumstances: What holds for everyone: what the guard goes by where a page does not say.
+            theme: Its colours are joined to the style sheet, if it is one of `THEMES`.
         """
         site = site_table(
             catalog,
@@ -105,9 +111,9 @@ class Assets:
         guard = b"".join(map(_built, sources)).replace(
             b'"__SITE__"', table.replace("<", "\\u003c").encode("ascii")
         )
-        files = {"guard.js": guard} | {
-            name: _built(name) for name in ("banner.js", "banner.css", "receipt.css")
-        }
+        files = {"guard.js": guard} | {name: _built(name) for name in _AS_BUILT}
+        if theme in THEMES:
+            files["banner.css"] += _built(f"theme-{theme}.css")
         self.hash = hashlib.sha256(b"".join(files.values())).hexdigest()[:12]
         self._files = {
             name: Asset(name, _TYPES[name.rpartition(".")[2]], data, gzip.compress(data, 9, mtime=0))

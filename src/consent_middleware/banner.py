@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import lru_cache
+from functools import lru_cache, partial
 from html.parser import HTMLParser
 from itertools import product
 from typing import TYPE_CHECKING, Any
@@ -19,15 +19,16 @@ from urllib.parse import quote
 from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateError
 from markupsafe import Markup, escape
 
-from consent_middleware.assets import guard_mode
+from consent_middleware.assets import THEMES, guard_mode
 from consent_middleware.errors import ConfigError, Fault
 from consent_middleware.history import entries
 from consent_middleware.html import Snippets
 from consent_middleware.policy import OPT_IN, Circumstances, Notice
+from consent_middleware.policy_page import facts
 from consent_middleware.records.declarations import Changes
 from consent_middleware.regions import Regime
 from consent_middleware.resources import resource_root
-from consent_middleware.texts import load_texts
+from consent_middleware.texts import direction, format_date, list_of, load_texts, plural
 from consent_middleware.urls import read_url
 from consent_middleware.views import Views
 
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Banner", "Page", "Shape"]
 
-_RTL = frozenset({"ar", "fa", "he", "ur"})
 _NONCE = b' nonce=""'
 _MOST_CHANGES = 8
 # What stands for an iframe's address in the rendering of its placeholder, which is kept.
@@ -75,6 +75,7 @@ class Banner:
         config: The declaration.
         assets: The static files the markup refers to.
         accounts: Whether the site has accounts that a choice follows (ENF-8, ENF-9).
+        ages: Whether the site says who is under 16 (CA-9).
         since: Returns what differs from the declaration of a fingerprint.
 
     Raises:
@@ -87,10 +88,12 @@ class Banner:
         assets: Assets,
         *,
         accounts: bool = False,
+        ages: bool = False,
         since: Callable[[str], Changes] = lambda _: Changes(),
     ) -> None:
         self._config = config
         self._accounts = accounts
+        self._ages = ages
         self._since = since
         self._catalog = config.catalog
         self._assets = assets
@@ -107,6 +110,7 @@ class Banner:
         self._head = lru_cache(maxsize=64)(self._render_head)
         self._held = lru_cache(maxsize=256)(self._render_held)
         self.notice = lru_cache(maxsize=256)(self._notice)
+        self.policy_fragment = lru_cache(maxsize=64)(self._policy_fragment)
         self._check()
         self.build = self._fingerprint()
 
@@ -231,6 +235,25 @@ class Banner:
             "state": state,
         }
         return self._bare("receipt.html", context)
+
+    def policy(self, language: str, base: str, page: Page) -> bytes:
+        """Return the cookie policy as a page, the same for every visitor; it needs no script (ENF-11)."""
+        return self._bare(
+            "policy.html",
+            self._page(language, base, page) | {"policy": self._facts(language, base, "policy")},
+        )
+
+    def _policy_fragment(self, language: str, base: str = "") -> Markup:
+        """Return the cookie policy as a part of the site's own page."""
+        macros: Any = self._env.get_template("cookie_policy.html").module
+        fragment: Markup = macros.cookie_policy(self._facts(language, base))
+        return fragment
+
+    def _facts(self, language: str, base: str, own: str = "") -> dict[str, Any]:
+        """Return what the cookie policy says; on a page of our own, its links lead back to it."""
+        root = _quoted(base) + self._config.site.path
+        back = f"{root}/{own}" if own else ""
+        return facts(self._config, language, root=root, back=back, accounts=self._accounts, ages=self._ages)
 
     def placeholder(self, language: str, base: str, held: Held, url: str, nonce: str = "") -> str:
         """Return the document that stands in an iframe until its service is granted; complete without scripts.
@@ -376,11 +399,14 @@ class Banner:
 
     def _context(self, language: str, base: str) -> dict[str, Any]:
         site, controller, banner = self._config.site, self._config.controller, self._config.banner
-        root = quote(base, safe="/%:@!$&'()*+,;=~-._") + site.path
+        root = _quoted(base) + site.path
         return {
             "t": load_texts(language),
             "lang": language,
-            "dir": "rtl" if language.partition("-")[0] in _RTL else "ltr",
+            "dir": direction(language),
+            "plural": partial(plural, language),
+            "list_of": partial(list_of, language),
+            "format_date": partial(format_date, language),
             "site": {"name": site.name, "policy_url": site.policy_url},
             "controller": {
                 "name": controller.name,
@@ -391,6 +417,7 @@ class Banner:
                 "preferences": f"{root}/preferences",
                 "choice": f"{root}/choice",
                 "opt_out": f"{root}/opt-out",
+                "policy": f"{root}/policy",
                 "receipt": f"{root}/receipt",
                 "records": f"{root}/records.json",
                 "erase": f"{root}/erase",
@@ -398,9 +425,14 @@ class Banner:
                 "static": f"{root}/static/{self._assets.hash}/",
             },
             "position": banner.position,
-            "theme": banner.theme,
+            # Of a named theme the colours stand in the style sheet, for light and dark.
+            "theme": "auto" if banner.theme in THEMES else banner.theme,
+            "close": banner.close,
             "link": banner.link,
-            "partners": self._views.partners(),
+            "partners": len(self._views.partners()),
+            "partner_names": self._views.partners(),
+            "facts": self._views.facts(language),
+            "embeds": self._views.embeds(),
             "third_countries": self._views.third_countries(language),
             "purposes": self._views.purposes(language),
             "regime": Regime.OPT_IN,
@@ -441,6 +473,10 @@ class Banner:
             if problem:
                 hint = "Both must be the first two buttons, of one class: reject_all, then accept_all."
                 raise ConfigError(where, [Fault("site.templates", f"banner.html: {problem}", hint)])
+
+
+def _quoted(base: str) -> str:
+    return quote(base, safe="/%:@!$&'()*+,;=~-._")
 
 
 class _Buttons(HTMLParser):

@@ -7,6 +7,7 @@ is answered in words with a 4xx, and changes nothing.
 from __future__ import annotations
 
 import json
+import logging
 import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -22,6 +23,7 @@ from consent_middleware.replies import (
     PERSONAL,
     OwnRequest,
     Reply,
+    local_path,
     parse_form,
     refusal,
     see_other,
@@ -48,6 +50,8 @@ CSP_REPORT = "csp-report"
 GPC_PATH, DNT_PATH = "/.well-known/gpc.json", "/.well-known/dnt/"
 _READ, _SENT = frozenset({"GET", "HEAD"}), frozenset({"POST"})
 _IMMUTABLE = b"public, max-age=31536000, immutable"
+# A changed declaration is to be seen soon.
+_PUBLIC: Headers = [(b"cache-control", b"public, max-age=300"), (b"vary", b"Accept-Language")]
 
 
 class Endpoints:
@@ -81,9 +85,11 @@ class Endpoints:
         self._routes: Mapping[str, tuple[frozenset[str], Callable[[OwnRequest], Reply]]] = {
             "preferences": (_READ, self._preferences),
             "opt-out": (_READ, self._opt_out),
+            "policy": (_READ, self._policy),
             "static": (_READ, self._static),
             "state.json": (_READ, self._state),
             "choice": (_SENT, self._choice),
+            "covered": (_SENT, self._covered),
             "records.json": (_READ, rights.download),
             "receipt": (_READ, rights.receipt),
             "erase": (_SENT, rights.erase),
@@ -125,6 +131,15 @@ class Endpoints:
         page = Page(next=way_back(request, query.get("next", [""])[0], self._prefix))
         html = self._banner.opt_out(request.language, request.base, request.visitor, page)
         return Reply(200, [HTML, *PERSONAL, *FRAMING], html)
+
+    def _policy(self, request: OwnRequest) -> Reply:
+        """Return the cookie policy: nothing in it is the visitor's, so not even the Referer may alter it."""
+        query = parse_form(request.query) or {}
+        home = local_path(request.base + "/") or "/"
+        page = Page(next=local_path(query.get("next", [""])[0]) or home)
+        return Reply(
+            200, [HTML, *_PUBLIC, *FRAMING], self._banner.policy(request.language, request.base, page)
+        )
 
     def well_known(self, path: str, request: OwnRequest) -> Reply | None:
         """Return the resource of the origin at a path, None where there is none."""
@@ -181,6 +196,15 @@ class Endpoints:
             finding = self._violations.add(violation) if self._violations else None
             if finding is not None:
                 self._reporter.once(finding.level, finding.key, finding.text)
+        return Reply(204, [(b"cache-control", b"no-store")])
+
+    def _covered(self, _request: OwnRequest) -> Reply:
+        """Hear that a page covered the banner's Reject, which has moved above it; nothing of the visitor is told (ENF-6)."""
+        words = (
+            "something on a page covers the banner's buttons; the banner now stands above it. Look at what your pages "
+            "put at the banner's place, or give it another ([banner] position)."
+        )
+        self._reporter.once(logging.WARNING, ("covered",), words)
         return Reply(204, [(b"cache-control", b"no-store")])
 
     def _static(self, request: OwnRequest) -> Reply:

@@ -37,10 +37,13 @@ from consent_middleware.records import (
 from consent_middleware.regions import region_rules
 from consent_middleware.reporting import Reporter, logger
 from consent_middleware.rights import Rights
+from consent_middleware.texts import available_languages
 from consent_middleware.visitor import Visitors
 from consent_middleware.whereabouts import HOOKS, Whereabouts
 
 if TYPE_CHECKING:
+    from markupsafe import Markup
+
     from consent_middleware.choices import Outcome
     from consent_middleware.config.model import SiteSection
     from consent_middleware.exchange import Exchange
@@ -132,11 +135,18 @@ class Site:
             consent_mode=self.config.consent_mode.model_dump(),
             gpp=self.config.signals.gpp,
             circumstances=self.whereabouts.usual,
+            theme=self.config.banner.theme,
         )
         follows = self.hooks.subject is not None and self.config.keeps_records
         folder = self.config.folder / self.config.records.journal
         self.declarations = Declarations(self.catalog, folder / "declarations")
-        self.banner = Banner(self.config, self.assets, accounts=follows, since=self.declarations.since)
+        self.banner = Banner(
+            self.config,
+            self.assets,
+            accounts=follows,
+            ages=self.hooks.age_class is not None,
+            since=self.declarations.since,
+        )
         self.holdings = Holdings(self.catalog)
         self.choices = Choices(
             self.config,
@@ -215,6 +225,23 @@ class Site:
         """
         record = self.store.latest(subject)
         return recorded_choice(self.catalog, record) if record else None
+
+    def policy_fragment(self, language: str = "", base: str = "") -> Markup:
+        """Return the cookie policy as HTML for a page of the site's own, safe to put into a Jinja template as it is.
+
+        Args:
+            language: One that there are texts in; the site's first by default.
+            base: Where the app is mounted (``root_path`` / ``SCRIPT_NAME``), if not at the root.
+
+        Raises:
+            ValueError: There are no texts in this language.
+        """
+        wanted = language or self.config.site.languages[0]
+        if wanted not in available_languages():
+            raise ValueError(
+                f"there are no texts in {wanted!r}; available: {', '.join(available_languages())}"
+            )
+        return self.banner.policy_fragment(wanted, base)
 
     def bind(self, exchange: Exchange) -> None:
         """Look up what the visitor's account says, once a binding. Blocks; where the store is away the browser's answer holds."""

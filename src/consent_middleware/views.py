@@ -8,18 +8,35 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from consent_middleware.catalog import ESSENTIAL
-from consent_middleware.texts import duration, load_texts, localised
+from consent_middleware.texts import country, duration, duration_parts, load_texts, localised, plural
 
 if TYPE_CHECKING:
     from consent_middleware.catalog import Category, Service
     from consent_middleware.config import ConsentConfig
 
-__all__ = ["Views"]
+__all__ = ["EEA", "Views"]
 
-_EEA = frozenset({
+EEA = frozenset({
     "AT", "BE", "BG", "HR", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HU", "IE", "IS", "IT", "LI", "LT",
     "LU", "LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK",
 })  # fmt: skip
+
+
+FUNCTIONAL = "functional"
+_IN_DAYS = {
+    "years": 365.25,
+    "months": 30.44,
+    "weeks": 7,
+    "days": 1,
+    "hours": 1 / 24,
+    "minutes": 1 / 1440,
+    "seconds": 0,
+}
+
+
+def _days(retention: str) -> float:
+    """Return about how many days a retention is; 0 for a session."""
+    return sum(_IN_DAYS[unit] * count for unit, count in duration_parts(retention).items())
 
 
 class Views:
@@ -40,17 +57,32 @@ class Views:
         """Return what is asked about, as phrases that go on "we would like to"."""
         return [self._phrase(c, language) for c in self._shown() if c.id in self._catalog.asked]
 
-    def partners(self) -> int:
-        """Return how many others would receive data."""
-        found = {s.provider or s.name for s in self._asked_services() if s.provider != self._controller}
-        return len(found)
+    def partners(self) -> list[str]:
+        """Return the names of the others who would receive data."""
+        found = (s.provider or s.name for s in self._asked_services() if s.provider != self._controller)
+        return list(dict.fromkeys(found))
+
+    def facts(self, language: str) -> list[str]:
+        """Return in short what accepting everything brings with it: partners, cookies, and how long the longest is kept."""
+        cookies = [cookie for service in self._asked_services() for cookie in service.cookies]
+        partners = len(self.partners())
+        found = [plural(language, "partners", partners)] if partners else []
+        if cookies:
+            found.append(plural(language, "cookies", len(cookies)))
+            longest = max((cookie.retention for cookie in cookies), key=_days)
+            if _days(longest):
+                texts = load_texts(language)
+                found.append(texts["facts_longest"].format(time=duration(longest, language)))
+        return found
+
+    def embeds(self) -> bool:
+        """Return whether something is asked about that would stand in a page: videos, maps, chat."""
+        return any(service.category == FUNCTIONAL for service in self._asked_services())
 
     def third_countries(self, language: str) -> list[str]:
         """Return the names of the countries outside the EEA that data goes to."""
-        names: dict[str, str] = load_texts(language)["countries"]
-        return sorted(
-            {names.get(s.country, s.country) for s in self._asked_services() if s.country not in _EEA | {""}}
-        )
+        codes = {s.country for s in self._asked_services()} - EEA - {""}
+        return sorted(country(language, code) for code in codes)
 
     # -- what the pages list
 
@@ -109,7 +141,6 @@ class Views:
         }
 
     def _service(self, service: Service, language: str, granted: frozenset[str]) -> dict[str, Any]:
-        texts = load_texts(language)
         return {
             "id": service.id,
             "name": service.name,
@@ -119,7 +150,7 @@ class Views:
             "description": localised(service.description, language, self._fallback),
             "granted": service.id in granted,
             "cookies": [
-                {"name": c.name, "retention": duration(c.retention, texts), "purpose": c.purpose}
+                {"name": c.name, "retention": duration(c.retention, language), "purpose": c.purpose}
                 for c in service.cookies
             ],
         }

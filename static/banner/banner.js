@@ -16,12 +16,16 @@
   const make = (tag, properties) => Object.assign(document.createElement(tag), properties);
   const { site, src } = core;
   const base = src.slice(0, src.lastIndexOf("static/"));
+  const files = src.slice(0, src.lastIndexOf("/") + 1);
+  const { nonce } = /** @type {any} */ (document.currentScript || {});
   /** @type {string[]} */
   const ids = site.units.map(([/** @type {string} */ id]) => id);
   /** @type {Record<string, string>} the categories of services */
   const category = Object.fromEntries(site.units.flatMap(([/** @type {string} */ id, , , /** @type {string} */ of]) => (of ? [[id, of]] : [])));
   const always = ids.filter((_, i) => site.units[i][2] & 8);
   const accepted = consent.acceptedService;
+  /** Whether everything that is asked about is granted. */
+  const isAll = () => ids.every((id, i) => accepted(id) || !(site.units[i][2] & 4));
   let known = ids.filter(accepted);
 
   // Lifting
@@ -198,42 +202,12 @@
     }
   }
 
-  // Withdrawing
-
-  /** Whether something of these owners was withdrawn and is nobody's who may stay. @param {string[]} withdrawn */
-  const lost = (withdrawn) => (/** @type {string[] | undefined} */ owners) => (
-    owners?.some((id) => withdrawn.includes(id)) && !owners.some(accepted));
-
-  /** Wherever it may stand: at each path above this page, for each domain above this host. @param {string} name */
-  function expire(name) {
-    const steps = location.pathname.split("/").slice(1);
-    const paths = steps.flatMap((_, i) => ["", "/"].map((end) => `/${steps.slice(0, i + 1).join("/")}${end}`));
-    const labels = location.hostname.split(".");
-    const domains = labels.slice(1).map((_, i) => `;domain=${labels.slice(i).join(".")}`);
-    const secure = location.protocol === "https:" ? ";secure" : "";
-    for (const path of ["/", ...paths]) {
-      for (const domain of ["", ...domains]) document.cookie = `${name}=;max-age=0;path=${path}${domain}${secure}`;
-    }
-  }
-
-  /** @param {string[]} withdrawn @param {string} cookies what the page saw before */
-  async function forget(withdrawn, cookies) {
-    const gone = lost(withdrawn);
-    for (const one of cookies.split("; ")) if (gone(core.owners(one.split("=")[0]))) expire(one.split("=")[0]);
-    try {
-      for (const store of [localStorage, sessionStorage]) {
-        for (const key of Object.keys(store)) if (gone(core.find(`#${key}`))) store.removeItem(key);
-      }
-      for (const { name = "" } of await indexedDB.databases()) if (gone(core.find(`#${name}`))) indexedDB.deleteDatabase(name);
-    } catch {}
-  }
-
   // The state of the page
 
-  /** @type {any} */
-  let opener;
   let timer = 0;
   let busy = false;
+  /** @type {Promise<unknown> | undefined} what was withdrawn goes from cookies and storage */
+  let clearing;
 
   /** @param {string} name */
   const tell = (name) => document.dispatchEvent(new CustomEvent(`consent:${name}`, { detail: { granted: known } }));
@@ -247,11 +221,11 @@
     known = ids.filter(accepted);
     const withdrawn = before.filter((id) => !known.includes(id));
     const changed = String(before) !== String(known);
-    if (withdrawn.length) forget(withdrawn, cookie);
+    if (withdrawn.length) clearing = preferences().then(() => core.forget?.(withdrawn, cookie));
     if (told || changed) for (const watcher of core.watchers || []) watcher();
     if (changed) findShadows();
     liftAll(withdrawn);
-    $$("#consent-form").forEach(fill);
+    core.fill?.();
     return changed;
   }
 
@@ -265,6 +239,33 @@
     spot?.focus({ preventScroll: true });
   }
 
+  /** Whom the page has asked for anything, as the browser itself remembers: services, or categories of those that nobody declared. */
+  const contacted = () => new Set(performance.getEntriesByType("resource").flatMap(({ name }) => {
+    const { hostname, pathname } = new URL(name, location.href);
+    return (hostname !== location.hostname && core.find(hostname + pathname)) || [];
+  })).size;
+
+  /** Says what holds now, where the visitor looks next, with a way back. @param {any} status @param {string[]} before @param {boolean} first @param {string} [receipt] */
+  function report(status, before, first, receipt) {
+    const { saved, needed, all, count, undo, receipt: name } = status.dataset;
+    const some = ids.filter((id) => accepted(id) && !always.includes(id)).length;
+    const words = some ? isAll() ? all : saved : `${needed} ${count?.replace("{n}", String(contacted()))}`;
+    const back = make("button", { type: "button", textContent: undo });
+    // What held before holds again; who had not answered yet is asked again.
+    back.onclick = async () => {
+      await post(["action", "save"], ["detail", "1"], ...before.map(field));
+      if (!first || !banner) return;
+      status.textContent = "";
+      document.documentElement.dataset.consentState = "ask";
+      $("button", banner).focus();
+    };
+    status.replaceChildren(words, " ", back);
+    // Who withdraws gets the only key to the history.
+    if (receipt) status.append(" ", make("a", { href: receipt, textContent: name }));
+    clearTimeout(timer);
+    timer = setTimeout(() => { status.textContent = ""; }, receipt ? 60000 : 12000);
+  }
+
   /** @param {string} url @param {URLSearchParams} body */
   async function send(url, body) {
     // Kept alive: who answers and follows a link at once has answered.
@@ -272,19 +273,15 @@
     if (!answer.ok || !/json/.test(answer.headers.get("Content-Type") || "")) throw Error(String(answer.status));
     const { receipt } = await answer.json();
     const first = !consent.validConsent();
+    const before = known.filter((id) => !always.includes(id));
     const dialog = $("#consent-dialog");
     const active = document.activeElement;
     const changed = refresh(true);
+    await clearing;
     if (dialog) dialog.close();
     else if (!shown(active)) home();
     const status = (!dialog && $("#consent-form [role=status]")) || $("#consent-link [role=status]");
-    if (status) {
-      status.textContent = status.dataset.saved;
-      // Who withdraws gets the only key to the history.
-      if (receipt) status.append(" ", make("a", { href: receipt, textContent: status.dataset.receipt }));
-      clearTimeout(timer);
-      timer = setTimeout(() => { status.textContent = ""; }, receipt ? 60000 : 6000);
-    }
+    if (status) report(status, before, first, receipt);
     if (first) tell("first");
     tell("change");
     if (site.reload && changed) location.reload();
@@ -312,90 +309,26 @@
     busy = false;
   }, true);
 
-  // The preferences
+  // The preferences, and what a withdrawal takes: their script and style sheet come when they are first wanted.
 
-  /** The services beside a category's switch. @param {any} el */
-  const services = (el) => $$("[name=service]", el.closest("[role=group]"));
-
-  /** A category's switch says what its services say. @param {any} form */
-  function sum(form) {
-    for (const box of $$("[data-consent-category]", form)) {
-      const all = services(box);
-      box.checked = all.every((one) => one.checked);
-      box.indeterminate = !box.checked && all.some((one) => one.checked);
-    }
-  }
-
-  /** The boxes say what holds. @param {any} form */
-  function fill(form) {
-    for (const box of $$("[name=category],[name=service]", form)) box.checked = accepted(box.value);
-    $("[value=withdraw]", form).hidden = !consent.validConsent();
-    sum(form);
-  }
-
-  /** With scripts, categories get a switch and fold. @param {any} form */
-  function enhance(form) {
-    form.dataset.ready = "";
-    for (const box of $$("[data-consent-category]", form)) box.closest("label").hidden = false;
-    for (const details of $$("details", form)) details.open = false;
-    sum(form);
-  }
-
-  document.addEventListener("change", (event) => {
-    const box = /** @type {any} */ (event.target);
-    const form = box.closest("#consent-form");
-    if (!form) return;
-    if (box.dataset.consentCategory) for (const one of services(box)) one.checked = box.checked;
-    sum(form);
+  /** @type {Promise<unknown> | undefined} */
+  let coming;
+  /** @param {any} el */
+  const arrives = (el) => new Promise((done) => {
+    el.onload = el.onerror = done;
+    setTimeout(done, PATIENCE_MS);
+    el.nonce = nonce;
+    document.head.append(el);
   });
-
-  /** @param {string} url @returns {Promise<Document>} parsed by the request: Trusted Types forbid innerHTML */
-  const load = (url) => new Promise((done, fail) => {
-    const request = new XMLHttpRequest();
-    request.open("GET", url);
-    request.responseType = "document";
-    request.timeout = 8000;
-    request.onload = () => done(request.response);
-    request.onerror = request.ontimeout = fail;
-    request.send();
-  });
+  const preferences = () => coming ??= Promise.all([
+    arrives(make("link", { rel: "stylesheet", href: `${files}form.css` })),
+    arrives(make("script", { src: trust().createScriptURL(`${files}preferences.js`) })),
+  ]);
 
   /** @param {any} [from] the opener, which gets the focus back */
   async function show(from = document.activeElement) {
-    const present = $("#consent-title");
-    present?.focus();
-    if (present || busy) return true;
-    busy = true;
-    const url = `${base}preferences`;
-    try {
-      const { body, documentElement: { lang, dir } } = await load(url);
-      const form = document.importNode($("#consent-form", body), true);
-      const title = document.importNode($("#consent-title", body), true);
-      title.autofocus = true;
-      const dialog = make("dialog", { id: "consent-dialog", className: "consent-root", lang, dir });
-      Object.assign(dialog.dataset, body.dataset);
-      dialog.setAttribute("aria-labelledby", "consent-title");
-      const close = make("button", { type: "button", className: "consent-quiet", textContent: form.dataset.close });
-      close.onclick = () => dialog.close();
-      const bar = make("div", { className: "consent-bar" });
-      bar.append(title, close);
-      $("[name=next]", form).value = location.pathname + location.search;
-      enhance(form);
-      dialog.append(bar, form);
-      opener = from;
-      // Escape and Close only close: what was ticked is forgotten.
-      dialog.onclose = () => {
-        dialog.remove();
-        if (shown(opener)) opener.focus();
-        else home();
-      };
-      document.body.append(dialog);
-      dialog.showModal();
-    } catch {
-      location.assign(url);
-    }
-    busy = false;
-    return true;
+    await preferences();
+    return core.show ? core.show(from) : location.assign(`${base}preferences`);
   }
 
   document.addEventListener("click", ({ target }) => {
@@ -414,17 +347,19 @@
 
   /** @param {string[][]} pairs */
   const post = (...pairs) => send(`${base}choice`, new URLSearchParams(pairs)).catch(() => false);
+  /** @param {string} id */
+  const field = (id) => [id in category ? "service" : "category", id];
   /** @param {string | string[]} ids */
   consent.acceptCategory = (ids) => ids === "all" ? post(["action", "accept_all"])
     : ids.length ? post(["action", "save"], ...[ids].flat().map((id) => ["category", id])) : post(["action", "reject_all"]);
   /** @param {string | string[]} ids */
   consent.acceptService = (ids) => post(["action", "save"], ["detail", "1"],
-    ...[...new Set([known, ids].flat())].filter((id) => !always.includes(id)).map((id) => [id in category ? "service" : "category", id]));
+    ...[...new Set([known, ids].flat())].filter((id) => !always.includes(id)).map(field));
   consent.showPreferences = () => show();
   /** @param {boolean} service @param {boolean} yes */
   const list = (service, yes) => ids.filter((id) => id in category === service && accepted(id) === yes);
   consent.getUserPreferences = () => ({
-    acceptType: ids.every(accepted) ? "all" : ids.some((id) => !always.includes(id) && accepted(id)) ? "custom" : "necessary",
+    acceptType: isAll() ? "all" : ids.some((id) => !always.includes(id) && accepted(id)) ? "custom" : "necessary",
     acceptedCategories: list(false, true),
     rejectedCategories: list(false, false),
     acceptedServices: list(true, true),
@@ -444,10 +379,22 @@
   }
   const sizes = new ResizeObserver(measure);
 
+  /** A page may cover the banner without meaning to: then it goes above everything, and the site hears of it, not of the visitor (ENF-6). */
+  function check() {
+    const reject = $("button", banner || document.createElement("i"));
+    if (!shown(reject)) return;
+    const { x, y, width, height } = reject.getBoundingClientRect();
+    const top = document.elementFromPoint(x + width / 2, y + height / 2);
+    if (reject.contains(top) || $("#consent-dialog")) return;
+    banner.popover = "manual";
+    banner.showPopover?.();
+    navigator.sendBeacon(`${base}covered`);
+  }
+
   function scan() {
     placeholders();
     liftAll();
-    $$("#consent-form:not([data-ready])").forEach(enhance);
+    if ($("#consent-form:not([data-ready])")) preferences().then(() => core.fill?.());
     if (banner !== (banner = $("#consent-banner")) && banner) sizes.observe(banner);
   }
   new MutationObserver((changes) => {
@@ -477,7 +424,9 @@
   addEventListener("pageshow", (event) => { if (event.persisted) again(); });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) again(); });
 
+  core.ui = { $, $$, make, base, accepted, shown, home };
   scan();
+  setTimeout(check, 1000);
   tell("ready");
   ask();
 })();

@@ -136,7 +136,7 @@ def test_the_dialog_is_modal_named_and_keeps_the_focus(visit: Visit) -> None:
 def test_the_banner_is_a_named_region_that_takes_no_focus(visit: Visit) -> None:
     """It stands first in the page, is found by its heading, and the focus stays where it was."""
     visit.go("/")
-    expect(visit.page.get_by_role("region", name="You decide about cookies")).to_be_visible()
+    expect(visit.page.get_by_role("region", name="May we use optional cookies?")).to_be_visible()
     assert visit.page.evaluate("document.activeElement === document.body") is True
     assert visit.page.evaluate("document.body.firstElementChild.id") == "consent-banner"
 
@@ -260,7 +260,7 @@ def test_what_must_be_said_shows_on_a_small_screen_in_german(browser: Browser) -
             "(() => { const el = document.querySelector('#consent-banner'); return el.scrollHeight > el.clientHeight + 1; })()"
         )
         page.close()
-    assert [word for word in ("Einwilligung", "2 Partner", "USA", "widerrufen") if word not in words] == []
+    assert [word for word in ("Einwilligung", "2 Partner", "Vereinigte Staaten", "widerrufen") if word not in words] == []
     assert all(box and box["y"] >= 0 and box["y"] + box["height"] <= SMALL["height"] for box in boxes)
     assert scrolls is False
 

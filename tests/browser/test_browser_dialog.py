@@ -83,8 +83,10 @@ def test_the_dialog_gives_the_focus_back(visit: Visit) -> None:
 
 @pytest.mark.conformance("A11Y-3")
 def test_the_banner_can_be_answered_by_keyboard(visit: Visit) -> None:
-    """The banner's buttons are the first stops of the Tab key, and Enter answers."""
+    """The banner is the first stop of the Tab key: its facts, then its buttons; Enter answers."""
     visit.go("/")
+    visit.page.keyboard.press("Tab")
+    expect(visit.page.locator("#consent-banner summary")).to_be_focused()
     visit.page.keyboard.press("Tab")
     expect(visit.page.get_by_role("button", name="Reject all")).to_be_focused()
     visit.page.keyboard.press("Enter")

@@ -194,7 +194,8 @@ class BannerSection(_Section):
     """``[banner]``: how it looks and where it does not show."""
 
     position: Literal["bottom", "top", "center", "corner"] = "bottom"
-    theme: Literal["auto", "light", "dark"] = "auto"
+    theme: Literal["auto", "light", "dark", "paper", "ocean", "forest", "berry", "contrast"] = "auto"
+    close: bool = False
     link: Literal["corner", "footer", "none"] = "corner"
     exclude: list[str] = []
 
