@@ -511,7 +511,7 @@ def test_the_banner_names_what_changed(serve: Serve) -> None:
     older = serve((200, [HTML], [PAGE]), {"use": ["google-analytics", "hotjar"]})
     cookie = consent(older.choose("accept_all"))
     response = serve((200, [HTML], [PAGE])).visit(headers={"cookie": cookie})
-    assert b"Changed since your answer: Meta Pixel (new), Hotjar (no longer used)." in response.body
+    assert b"Changed since your answer: Meta Pixel (new) and Hotjar (no longer used)." in response.body
     page = serve((200, [HTML], [PAGE])).get("/_consent/preferences", headers={"cookie": cookie})
     assert b"Meta Pixel (new)" in page.body
 

@@ -65,7 +65,7 @@ def test_the_first_layer_counts_the_partners_that_are_declared(serve: Serve, ext
         for number in range(extra)
     ]
     text = " ".join("".join(banner_of(serve(PAGE, {"services": more})).itertext()).split())
-    assert f"{2 + extra} partners would then receive data" in text
+    assert f"and {2 + extra} partners would also" in text
     assert "measure visits" in text
     assert "show relevant ads" in text
 
