@@ -260,7 +260,11 @@ def test_what_must_be_said_shows_on_a_small_screen_in_german(browser: Browser) -
             "(() => { const el = document.querySelector('#consent-banner'); return el.scrollHeight > el.clientHeight + 1; })()"
         )
         page.close()
-    assert [word for word in ("Einwilligung", "2 Partner", "Vereinigte Staaten", "widerrufen") if word not in words] == []
+    assert [
+        word
+        for word in ("Einwilligung", "2 Partner", "Vereinigte Staaten", "widerrufen")
+        if word not in words
+    ] == []
     assert all(box and box["y"] >= 0 and box["y"] + box["height"] <= SMALL["height"] for box in boxes)
     assert scrolls is False
 
