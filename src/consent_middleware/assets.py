@@ -98,20 +98,11 @@ class Assets:
             reload=reload,
             circumstances=circumstances,
         )
-        sources = ["guard.js"]
         modes = _modes(catalog)
         if modes:
-            site["modes"] = modes
-            site["mode"] = dict(consent_mode or {})
-            sources.append("signals.js")
-        if gpp:
-            sources.append("gpp.js")
-        table = json.dumps(site, separators=(",", ":"), ensure_ascii=True)
-        # "<" of the site never stands in the file, in case someone puts it into a page.
-        guard = b"".join(map(_built, sources)).replace(
-            b'"__SITE__"', table.replace("<", "\\u003c").encode("ascii")
-        )
-        files = {"guard.js": guard} | {name: _built(name) for name in _AS_BUILT}
+            site |= {"modes": modes, "mode": dict(consent_mode or {})}
+        parts = ("guard.js", *(("signals.js",) if modes else ()), *(("gpp.js",) if gpp else ()))
+        files = {"guard.js": _with_table(parts, site)} | {name: _built(name) for name in _AS_BUILT}
         if theme in THEMES:
             files["banner.css"] += _built(f"theme-{theme}.css")
         self.hash = hashlib.sha256(b"".join(files.values())).hexdigest()[:12]
@@ -123,6 +114,13 @@ class Assets:
     def get(self, name: str) -> Asset | None:
         """Return a file by name."""
         return self._files.get(name)
+
+
+def _with_table(parts: Iterable[str], site: Mapping[str, Any]) -> bytes:
+    """Return the guard, of one file or several, with the site's table in its place."""
+    table = json.dumps(site, separators=(",", ":"), ensure_ascii=True)
+    # "<" of the site never stands in the file, in case someone puts it into a page.
+    return b"".join(map(_built, parts)).replace(b'"__SITE__"', table.replace("<", "\\u003c").encode("ascii"))
 
 
 def _built(name: str) -> bytes:

@@ -124,6 +124,20 @@ class Site:
         self.visitors = Visitors(self.config, rules, codec)
         self.enforce = site.mode == "enforce"
         self.policies = Policies(self.config, self.catalog, f"{site.path}/{CSP_REPORT}")
+        self._folder = self.config.folder / self.config.records.journal
+        self.declarations = Declarations(self.catalog, self._folder / "declarations")
+        self.holdings = Holdings(self.catalog)
+        self._set_pages(rules, codec)
+        self._missing = lru_cache(maxsize=64)(missing_sources)
+        self._set_looked_up(site)
+        self.store = self._open_store(keys)
+        self.sources = Sources(self.config.records, keys[-1])
+        self.background = Background(self._record)
+        self.outbox = Outbox(self._folder / "opt-outs") if self.hooks.on_opt_out else None
+        self._warn(keys)
+
+    def _set_pages(self, rules: Rules, codec: ChoiceCodec) -> None:
+        """Set what visitors are shown, and what answers them."""
         self.assets = Assets(
             self.catalog,
             rules,
@@ -131,15 +145,13 @@ class Site:
             hold=self.enforce,
             allow_unknown=self.config.cookies.unknown == "allow",
             # A policy cannot be changed once the page is there.
-            reload=site.reload_on_change or self.policies.enforces,
+            reload=self.config.site.reload_on_change or self.policies.enforces,
             consent_mode=self.config.consent_mode.model_dump(),
             gpp=self.config.signals.gpp,
             circumstances=self.whereabouts.usual,
             theme=self.config.banner.theme,
         )
         follows = self.hooks.subject is not None and self.config.keeps_records
-        folder = self.config.folder / self.config.records.journal
-        self.declarations = Declarations(self.catalog, folder / "declarations")
         self.banner = Banner(
             self.config,
             self.assets,
@@ -147,7 +159,6 @@ class Site:
             ages=self.hooks.age_class is not None,
             since=self.declarations.since,
         )
-        self.holdings = Holdings(self.catalog)
         self.choices = Choices(
             self.config,
             codec,
@@ -165,15 +176,8 @@ class Site:
             violations,
             self.reporter,
             Rights(self.config, self.banner, self.choices, codec),
-            updated=site.updated or region_rules().version,
+            updated=self.config.site.updated or region_rules().version,
         )
-        self._missing = lru_cache(maxsize=64)(missing_sources)
-        self._set_looked_up(site)
-        self.store = self._open_store(keys)
-        self.sources = Sources(self.config.records, keys[-1])
-        self.background = Background(self._record)
-        self.outbox = Outbox(folder / "opt-outs") if self.hooks.on_opt_out else None
-        self._warn(keys)
 
     def _set_looked_up(self, site: SiteSection) -> None:
         """Set what every request looks up, so that none goes through the model."""
@@ -310,7 +314,7 @@ class Site:
         store = SqlStore(resolve_url(records.url, self.config.folder), keys)
         if records.on_store_failure == "refuse":
             return store
-        return Journal(store, self.config.folder / records.journal)
+        return Journal(store, self._folder)
 
     def _warn(self, keys: list[str]) -> None:
         if any(len(key) < _SHORT_KEY or key.startswith(_PLACEHOLDER) for key in keys):

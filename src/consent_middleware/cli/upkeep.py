@@ -9,7 +9,7 @@ import click
 
 from consent_middleware.cli.opening import moment, opened, person_of, with_config, with_person
 from consent_middleware.cli.progress import progress
-from consent_middleware.records.model import RECTIFIABLE
+from consent_middleware.records.effects import RECTIFIABLE
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,18 +2,20 @@
 
 from consent_middleware.records.background import Background
 from consent_middleware.records.declarations import Changes, Declarations, declare
+from consent_middleware.records.effects import (
+    AppendRecord,
+    Effect,
+    EraseRecords,
+    RectifyRecords,
+    RestrictRecords,
+)
 from consent_middleware.records.journal import Journal
 from consent_middleware.records.model import (
     NO_SOURCE,
-    AppendRecord,
     ConsentRecord,
     Declaration,
-    Effect,
-    EraseRecords,
     NoticeText,
     Person,
-    RectifyRecords,
-    RestrictRecords,
     Source,
     build_record,
     recorded_choice,

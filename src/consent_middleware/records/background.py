@@ -16,7 +16,7 @@ from weakref import ref
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from consent_middleware.records.model import AppendRecord
+    from consent_middleware.records.effects import AppendRecord
 
 __all__ = ["Background"]
 

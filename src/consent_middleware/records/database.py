@@ -12,7 +12,7 @@ from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 from consent_middleware.errors import StoreError
 from consent_middleware.records import reading
 from consent_middleware.records.chain import new_chain
-from consent_middleware.records.model import EraseRecords
+from consent_middleware.records.effects import EraseRecords
 from consent_middleware.records.schema import migrate, open_engine
 from consent_middleware.records.writing import Batch
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection, Engine
 
     from consent_middleware.records.chain import Head, Seal
-    from consent_middleware.records.model import Effect
+    from consent_middleware.records.effects import Effect
 
 __all__ = ["Database", "UnfitError"]
 

@@ -16,7 +16,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from consent_middleware.errors import StoreError
-from consent_middleware.records.model import AppendRecord, ConsentRecord, Declaration, NoticeText
+from consent_middleware.records.effects import AppendRecord
+from consent_middleware.records.model import ConsentRecord, Declaration, NoticeText
 
 try:
     import fcntl
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from consent_middleware.records.model import Effect, Person
+    from consent_middleware.records.effects import Effect
+    from consent_middleware.records.model import Person
     from consent_middleware.records.store import SqlStore
 
 __all__ = ["Journal"]

@@ -4,7 +4,7 @@ A record is small: what a purpose means, who answers for it and who receives wha
 was shown in the notice; both are kept once, under their hash. `receipts` puts the three together again.
 
 Time and subject come from the server, never from the client; no address, user agent or page is kept unless the site
-asks for it (REC-2). Effects are data: endpoints return them, the adapters run them.
+asks for it (REC-2).
 """
 
 from __future__ import annotations
@@ -18,24 +18,18 @@ from consent_middleware.policy import Choice
 from consent_middleware.signals import Signals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator
 
     from consent_middleware.catalog import Catalog
     from consent_middleware.policy import Circumstances
 
 __all__ = [
     "NO_SOURCE",
-    "RECTIFIABLE",
     "SCHEMA_VERSION",
-    "AppendRecord",
     "ConsentRecord",
     "Declaration",
-    "Effect",
-    "EraseRecords",
     "NoticeText",
     "Person",
-    "RectifyRecords",
-    "RestrictRecords",
     "Source",
     "build_record",
     "recorded_choice",
@@ -161,15 +155,6 @@ _OPTIONAL = frozenset({"ip", "user_agent", "page"})
 
 
 @dataclass(frozen=True, slots=True)
-class AppendRecord:
-    """The effect that makes a record durable before its choice is acknowledged."""
-
-    record: ConsentRecord
-    notice: NoticeText
-    declaration: Declaration
-
-
-@dataclass(frozen=True, slots=True)
 class Person:
     """Whose records: those of a pseudonym, or of an account. Exactly one of the two is given."""
 
@@ -184,45 +169,6 @@ class Person:
     def label(self) -> str:
         """The person as one text, e.g. to be hashed."""
         return f"principal:{self.principal}" if self.principal else f"subject:{self.subject}"
-
-
-@dataclass(frozen=True, slots=True)
-class EraseRecords:
-    """The effect that blanks everything a person's records say (GDPR article 17); the chain stays verifiable.
-
-    Attributes:
-        by: ``visitor`` or ``owner``.
-    """
-
-    person: Person
-    by: str
-
-
-@dataclass(frozen=True, slots=True)
-class RestrictRecords:
-    """The effect that puts a person's records aside, or lets them be used again (GDPR article 18)."""
-
-    person: Person
-    on: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class RectifyRecords:
-    """The effect that puts right what the site got wrong about a person (GDPR article 16).
-
-    What the visitor said is no matter of rectification: a new choice is.
-
-    Attributes:
-        changes: New values of ``subject_id``, ``jurisdiction`` or ``language``; the original stays in the chain.
-    """
-
-    person: Person
-    changes: Mapping[str, str]
-
-
-RECTIFIABLE = frozenset({"subject_id", "jurisdiction", "language"})
-
-Effect = AppendRecord | EraseRecords | RestrictRecords | RectifyRecords
 
 
 def build_record(
@@ -269,11 +215,7 @@ def build_record(
         signals={"gpc": choice.signals.gpc, "dnt": choice.signals.dnt},
         # Whoever grants this while a signal says no has been shown the words beside the switch.
         conflict_notice_shown=bool(choice.signals and choice.granted & catalog.shares),
-        purposes=tuple(
-            _purpose(catalog, unit, choice, before)
-            for unit in catalog.units
-            if unit in choice.granted or unit in choice.refused
-        ),
+        purposes=tuple(_purposes(catalog, choice, before)),
         ip=source.ip,
         user_agent=source.user_agent,
         page=source.page,
@@ -316,14 +258,17 @@ def recorded_choice(catalog: Catalog, record: ConsentRecord) -> Choice:
 _NO = frozenset({"refused", "withdrawn"})
 
 
-def _purpose(catalog: Catalog, unit: str, choice: Choice, before: frozenset[str]) -> dict[str, Any]:
-    service = catalog.services.get(unit)
-    no = "withdrawn" if unit in before else "refused"
-    return {
-        "id": unit,
-        "category": service.category if service else unit,
-        "state": "given" if unit in choice.granted else no,
-    }
+def _purposes(catalog: Catalog, choice: Choice, before: frozenset[str]) -> Iterator[dict[str, Any]]:
+    """Yield what was answered about each unit that was asked about."""
+    for unit in catalog.units:
+        if unit in choice.granted or unit in choice.refused:
+            service = catalog.services.get(unit)
+            no = "withdrawn" if unit in before else "refused"
+            yield {
+                "id": unit,
+                "category": service.category if service else unit,
+                "state": "given" if unit in choice.granted else no,
+            }
 
 
 def rfc3339(moment: float) -> str:

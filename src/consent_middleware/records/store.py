@@ -28,7 +28,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from consent_middleware.records.database import Database
-    from consent_middleware.records.model import Effect, Person
+    from consent_middleware.records.effects import Effect
+    from consent_middleware.records.model import Person
 
 __all__ = ["NullStore", "SqlStore", "resolve_url"]
 

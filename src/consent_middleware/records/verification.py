@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import select, true
 
 from consent_middleware.records.chain import Head, Seal, digest, first_hash, link
-from consent_middleware.records.model import RECTIFIABLE, NoticeText
+from consent_middleware.records.effects import RECTIFIABLE
+from consent_middleware.records.model import NoticeText
 from consent_middleware.records.reading import streamed
 from consent_middleware.records.schema import chains, declarations, notices, purges, records
 from consent_middleware.records.writing import COLUMNS, NOTHING_LEFT

@@ -11,14 +11,14 @@ from sqlalchemy import Connection, Table, and_, insert, select, update
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from consent_middleware.records.chain import Head, Seal, digest, link, new_salt
-from consent_middleware.records.model import (
+from consent_middleware.records.effects import (
     RECTIFIABLE,
     AppendRecord,
     EraseRecords,
     RectifyRecords,
     RestrictRecords,
-    rfc3339,
 )
+from consent_middleware.records.model import rfc3339
 from consent_middleware.records.schema import chains, declarations, notices, records
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement
 
-    from consent_middleware.records.model import ConsentRecord, Effect, Person
+    from consent_middleware.records.effects import Effect
+    from consent_middleware.records.model import ConsentRecord, Person
 
 __all__ = ["COLUMNS", "NOTHING_LEFT", "Batch", "of_person"]
 
