@@ -262,6 +262,35 @@ def test_the_form_works_without_scripts() -> None:
     assert 'name="next" value="/shop?a=1&amp;b=2"' in markup
 
 
+def test_what_is_in_another_language_says_so() -> None:
+    """What the catalogue has in English only is marked as English; countries are in the visitor's language."""
+    config = make_config(use=USED, site={"languages": LANGUAGES})
+    subject = banner(config)
+    german = preferences(subject, visitor(config), language="de")
+    assert '<span lang="en" dir="auto">Counts visits and shows which pages are read.</span>' in german
+    assert '<code dir="ltr">_ga</code> <span lang="en" dir="auto">Tells visitors apart.</span>' in german
+    assert "Google LLC (Vereinigte Staaten)" in german
+    assert "<span lang=" not in preferences(subject, visitor(config))
+
+
+def test_a_site_says_what_a_cookie_is_for_in_each_language() -> None:
+    """A cookie's purpose may be given by language, like the other texts of a site."""
+    own = {"en": "Keeps your basket.", "de": "Merkt sich den Warenkorb."}
+    service = {"id": "basket", "category": "functional", "cookies": [{"name": "basket", "purpose": own}]}
+    config = make_config(services=[service], site={"languages": LANGUAGES})
+    assert own["de"] in preferences(banner(config), visitor(config), language="de")
+    assert own["en"] in preferences(banner(config), visitor(config))
+
+
+def test_what_is_always_on_says_why() -> None:
+    """The built-in words tell; to a site's own words the reason is added."""
+    why = str(load_texts("en")["why_always"])
+    plain = make_config()
+    assert why not in preferences(banner(plain), visitor(plain))
+    own = make_config(categories=[{"id": "essential", "basis": "exempt", "description": "Your basket."}])
+    assert f"Your basket. {why}" in preferences(banner(own), visitor(own))
+
+
 def test_a_problem_is_said() -> None:
     """What went wrong stands on the page, escaped."""
     config = make_config()

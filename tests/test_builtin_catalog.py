@@ -225,8 +225,9 @@ def test_a_country_is_two_upper_case_letters(service: Service) -> None:
 def test_a_service_names_provider_and_description(service: Service) -> None:
     """Visitors read who runs a service and what it does, in one plain sentence."""
     assert service.provider
-    assert isinstance(service.description, str)
-    assert re.fullmatch(r"[A-Z][^.\n]{10,118}\.", service.description)
+    assert isinstance(service.description, dict)
+    assert list(service.description) == ["en"]
+    assert re.fullmatch(r"[A-Z][^.\n]{10,118}\.", service.description["en"])
 
 
 @each_service
@@ -244,8 +245,10 @@ def test_a_retention_is_session_or_a_duration(service: Service) -> None:
 
 @each_service
 def test_a_cookie_has_a_purpose(service: Service) -> None:
-    """Every cookie says what it is for, as a sentence."""
-    assert [c for c in service.cookies if not re.fullmatch(r"[A-Z].{5,}\.", c.purpose)] == []
+    """Every cookie says what it is for, as a sentence, and in which language."""
+    said = [dict(c.purpose) for c in service.cookies if not isinstance(c.purpose, str)]
+    assert len(said) == len(service.cookies)
+    assert [p for p in said if list(p) != ["en"] or not re.fullmatch(r"[A-Z].{5,}\.", p["en"])] == []
 
 
 @each_service

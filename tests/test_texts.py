@@ -11,6 +11,7 @@ from consent_middleware.texts import (
     country,
     direction,
     duration,
+    foreign,
     format_date,
     format_moment,
     list_of,
@@ -18,6 +19,7 @@ from consent_middleware.texts import (
     localised,
     plural,
     preferred_languages,
+    sentences,
 )
 
 EN, DE = load_texts("en"), load_texts("de")
@@ -120,19 +122,31 @@ def test_preferred_languages(header: bytes, tags: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "found", "other"),
     [
-        ("plain", "plain"),
-        ({"de": "Wort", "en": "word"}, "Wort"),
-        ({"en": "word"}, "word"),
-        ({"fr": "mot"}, "mot"),
-        ({"de": "", "en": "word"}, "word"),
-        ({}, ""),
+        ("plain", "plain", ""),
+        ({"de": "Wort", "en": "word"}, "Wort", ""),
+        ({"en": "word"}, "word", "en"),
+        ({"fr": "mot"}, "mot", "fr"),
+        ({"fr": "mot", "en": "word"}, "word", "en"),
+        ({"de": "", "en": "word"}, "word", "en"),
+        ({}, "", ""),
     ],
 )
-def test_a_sites_own_texts(text: str | dict[str, str], found: str) -> None:
-    """The language asked for, else the site's first, else whichever there is."""
+def test_a_sites_own_texts(text: str | dict[str, str], found: str, other: str) -> None:
+    """The language asked for, else the site's first, else whichever there is, and then by its name."""
     assert localised(text, "de", "en") == found
+    assert foreign(text, "de", "en") == other
+
+
+@pytest.mark.parametrize(
+    ("language", "found"), [("en", "One. Two &amp; <b>three</b>."), ("ja", "One.Two &amp; <b>three</b>.")]
+)
+def test_sentences_follow_each_other(language: str, found: str) -> None:
+    """With a space, but where the language has none; empty ones fall out and HTML stays safe."""
+    assert sentences(language, "One.", "", "Two & " + Markup("<b>three</b>.")) == found
+    assert sentences(language) == ""
+    assert sentences(language, "", "One.") == "One."
 
 
 @pytest.mark.parametrize(

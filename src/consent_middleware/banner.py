@@ -28,7 +28,7 @@ from consent_middleware.policy_page import facts
 from consent_middleware.records.declarations import Changes
 from consent_middleware.regions import Regime
 from consent_middleware.resources import resource_root
-from consent_middleware.texts import direction, format_date, list_of, load_texts, plural
+from consent_middleware.texts import direction, format_date, list_of, load_texts, plural, sentences
 from consent_middleware.urls import read_url
 from consent_middleware.views import Views
 
@@ -406,6 +406,7 @@ class Banner:
             "dir": direction(language),
             "plural": partial(plural, language),
             "list_of": partial(list_of, language),
+            "sentences": partial(sentences, language),
             "format_date": partial(format_date, language),
             "site": {"name": site.name, "policy_url": site.policy_url},
             "controller": {

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from consent_middleware.catalog import ESSENTIAL, Basis
 from consent_middleware.policy import OPT_OUT_DAYS
 from consent_middleware.signals import DntScope, WhenOn
-from consent_middleware.texts import country, direction, duration, format_date, list_of, load_texts
+from consent_middleware.texts import direction, duration, format_date, list_of, load_texts, sentences
 from consent_middleware.views import EEA, Views
 from consent_middleware.visitor import CookieNames
 
@@ -198,7 +198,7 @@ class _Words:
             found.append(texts["policy_proof_details"].format(details=list_of(self._language, details)))
         if self._accounts:
             found.append(texts["policy_proof_account"])
-        return " ".join(found)
+        return sentences(self._language, *found)
 
     # -- the categories
 
@@ -212,6 +212,7 @@ class _Words:
                     "id": shown["id"],
                     "title": shown["title"],
                     "description": shown["description"],
+                    "foreign": shown["foreign"],
                     "basis": self._basis(shown["id"]),
                     "services": services,
                 }
@@ -235,29 +236,34 @@ class _Words:
         days = config.site.consent_days if config.site.regime == "opt-in" else OPT_OUT_DAYS
         answer = {
             "purpose": self._texts["policy_consent_cookie"],
+            "foreign": "",
             "time": duration(f"P{days}D", self._language),
         }
         secure = not config.site.origins or any(o.startswith("https:") for o in config.site.origins)
         own = [names.name(secure=secure), *([names.kept(secure=secure)] if self._accounts else [])]
         cookies = [{"name": name, **answer} for name in own]
-        cookies += [{"name": name, "purpose": "", "time": ""} for name in config.cookies.essential]
+        cookies += [
+            {"name": name, "purpose": "", "foreign": "", "time": ""} for name in config.cookies.essential
+        ]
         return self._row(config.site.name, recipient=config.controller.name, cookies=cookies)
 
     def service(self, service: Service, shown: Mapping[str, Any]) -> dict[str, Any]:
         """Return one service.
 
         Returns:
-            ``name``, ``description``, ``recipient``, ``transfer``, ``policy_url``, ``policy_of``, ``sells``,
-            ``unheld``, ``storage`` and ``cookies`` (``name``, ``purpose``, ``time``).
+            ``name``, ``description``, ``foreign`` (the language of what is not in the page's), ``recipient``,
+            ``transfer``, ``policy_url``, ``policy_of``, ``sells``, ``unheld``, ``storage`` and ``cookies``
+            (``name``, ``purpose``, ``foreign``, ``time``).
         """
         texts, catalog = self._texts, self._catalog
-        place = country(self._language, service.country) if service.country else ""
+        place = shown["country"]
         within = service.country in EEA
         who = f"{service.provider or service.name} ({place})" if within else service.provider
         storage = ", ".join(service.storage)
         return self._row(
             service.name,
             description=shown["description"],
+            foreign=shown["foreign"],
             recipient=who,
             transfer=texts["policy_transfer"].format(country=place) if place and not within else "",
             policy_url=_linked(service.policy_url),
@@ -266,7 +272,8 @@ class _Words:
             unheld=texts["policy_unheld"] if not service.hold and service.id in catalog.asked else "",
             storage=texts["policy_storage"].format(names=storage) if storage else "",
             cookies=[
-                {"name": c["name"], "purpose": c["purpose"], "time": c["retention"]} for c in shown["cookies"]
+                {key: c[key] for key in ("name", "purpose", "foreign")} | {"time": c["retention"]}
+                for c in shown["cookies"]
             ],
         )
 
@@ -274,6 +281,7 @@ class _Words:
     def _row(name: str, **given: Any) -> dict[str, Any]:
         empty = (
             "description",
+            "foreign",
             "recipient",
             "transfer",
             "policy_url",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from consent_middleware.catalog import ESSENTIAL
-from consent_middleware.texts import country, duration, duration_parts, load_texts, localised, plural
+from consent_middleware.texts import country, duration, duration_parts, foreign, load_texts, localised, plural
 
 if TYPE_CHECKING:
     from consent_middleware.catalog import Category, Service
@@ -135,7 +135,9 @@ class Views:
             "id": category.id,
             "title": self._title(category, language),
             "description": own or builtin.get("description", ""),
+            "foreign": foreign(category.description, language, self._fallback),
             "always": category.id in self._catalog.always,
+            "needed": category.id == ESSENTIAL and bool(own),
             "granted": category.id in granted,
             "services": [self._service(s, language, granted) for s in self._catalog.services_of(category.id)],
         }
@@ -145,12 +147,18 @@ class Views:
             "id": service.id,
             "name": service.name,
             "provider": service.provider,
-            "country": service.country,
+            "country": country(language, service.country),
             "policy_url": service.policy_url,
             "description": localised(service.description, language, self._fallback),
+            "foreign": foreign(service.description, language, self._fallback),
             "granted": service.id in granted,
             "cookies": [
-                {"name": c.name, "retention": duration(c.retention, language), "purpose": c.purpose}
+                {
+                    "name": c.name,
+                    "retention": duration(c.retention, language),
+                    "purpose": localised(c.purpose, language, self._fallback),
+                    "foreign": foreign(c.purpose, language, self._fallback),
+                }
                 for c in service.cookies
             ],
         }

@@ -29,6 +29,14 @@ def service_from_table(service_id: str, table: Mapping[str, Any]) -> Service:
     return Service(**{**fields, "id": service_id})
 
 
+def _in_english(table: dict[str, Any]) -> dict[str, Any]:
+    """Say of what visitors read that it is English, so that pages in other languages can tell."""
+    for part, key in ((table, "description"), *((cookie, "purpose") for cookie in table.get("cookies", ()))):
+        if key in part:
+            part[key] = {"en": part[key]}
+    return table
+
+
 @cache
 def builtin_services() -> Mapping[str, Service]:
     """Return every service the package knows, by id."""
@@ -37,7 +45,8 @@ def builtin_services() -> Mapping[str, Service]:
     for entry in sorted(folder.iterdir(), key=lambda e: e.name):
         if entry.name.endswith(".toml"):
             service_id = entry.name.removesuffix(".toml")
-            found[service_id] = service_from_table(service_id, tomllib.loads(entry.read_text("utf-8")))
+            table = _in_english(tomllib.loads(entry.read_text("utf-8")))
+            found[service_id] = service_from_table(service_id, table)
     return MappingProxyType(found)
 
 

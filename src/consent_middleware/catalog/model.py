@@ -63,7 +63,7 @@ class CookieSpec:
 
     name: str
     retention: str = "session"
-    purpose: str = ""
+    purpose: Text = ""
     path: str = "/"
     partitioned: bool = False
 

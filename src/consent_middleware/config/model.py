@@ -214,7 +214,7 @@ class CookieSection(_Section):
 
     name: CookieName
     retention: Duration = "session"
-    purpose: str = ""
+    purpose: Text = ""
     path: str = "/"
     partitioned: bool = False
 

@@ -9,7 +9,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from consent_middleware.texts.locales import country, direction, format_date, format_moment, list_of, units
+from consent_middleware.texts.locales import (
+    country,
+    direction,
+    format_date,
+    format_moment,
+    list_of,
+    sentences,
+    units,
+)
 from consent_middleware.texts.messages import Texts, available_languages, load_texts, plural
 
 if TYPE_CHECKING:
@@ -23,6 +31,7 @@ __all__ = [
     "direction",
     "duration",
     "duration_parts",
+    "foreign",
     "format_date",
     "format_moment",
     "list_of",
@@ -30,6 +39,7 @@ __all__ = [
     "localised",
     "plural",
     "preferred_languages",
+    "sentences",
 ]
 
 _DURATION = re.compile(
@@ -88,9 +98,17 @@ def preferred_languages(accept_language: bytes) -> list[str]:
 
 def localised(text: str | Mapping[str, str], language: str, fallback: str) -> str:
     """Return a text the site gave in this language, else in its first one, else whichever there is."""
-    if isinstance(text, str):
-        return text
-    return text.get(language) or text.get(fallback) or next(iter(text.values()), "")
+    return text if isinstance(text, str) else text.get(_given(text, language, fallback), "")
+
+
+def foreign(text: str | Mapping[str, str], language: str, fallback: str) -> str:
+    """Return the language of what `localised` finds where it is not the one wanted, else nothing (WCAG 3.1.2)."""
+    found = language if isinstance(text, str) else _given(text, language, fallback)
+    return "" if found == language else found
+
+
+def _given(text: Mapping[str, str], language: str, fallback: str) -> str:
+    return next((name for name in (language, fallback, *text) if text.get(name)), language)
 
 
 def duration_parts(iso: str) -> Mapping[str, int]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-__all__ = ["country", "digits", "direction", "format_date", "format_moment", "list_of", "units"]
+__all__ = ["country", "digits", "direction", "format_date", "format_moment", "list_of", "sentences", "units"]
 
 _FOLDER = files("consent_middleware.texts")
 # What CLDR says of sounds beside its data: "e" for "y" before that sound, a hyphen before what is not Hebrew.
@@ -25,6 +25,8 @@ _BEFORE = {
     "es": (re.compile(r"[ií]|h[ií](?![ae])", re.IGNORECASE), " y ", " e "),
     "he": (re.compile(r"[^\u0590-\u05ff]"), " ו", " ו-"),  # noqa: RUF001 - is what it looks like
 }
+# Written without a space between sentences.
+_UNSPACED = frozenset({"ja", "zh-Hans", "zh-Hant"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,15 @@ def list_of(language: str, items: Iterable[str], *, style: str = "list") -> str:
     for item in found[2:-1]:
         text = _joined(language, middle, text, item)
     return _joined(language, end, text, found[-1])
+
+
+def sentences(language: str, *texts: str) -> str:
+    """Return sentences one after the other; empty ones fall out. What is safe as HTML makes the rest safe, too."""
+    space = "" if language in _UNSPACED else " "
+    text, *more = [text for text in texts if text] or [""]
+    for one in more:
+        text = text + space + one
+    return text
 
 
 def units(language: str, counts: Sequence[tuple[str, int]]) -> str:
