@@ -3,7 +3,7 @@
 # make conformance  what the law and the specifications ask, by id, and which tests show it
 # make assets what the browser gets of static/banner, built anew
 # make texts  what visitors read: catalogues for translators and what is served of them; LANGUAGE=sw begins another
-# make bench  what the middleware adds to a request, beside others, and to a page; how fast choices become records
+# make bench  what the middleware adds to a request, beside others, and to a page; how fast choices become records; when a page is painted
 # make soak   servers killed, a database gone, a disk full, again and again: what was acknowledged is there
 PYTHON ?= python3
 VENV   ?= .venv
@@ -63,10 +63,11 @@ browser-pages: browser-there
 conformance: browser-there
 	$(BIN)/python -m pytest -q --conformance
 
-bench: servers-there
+bench: servers-there browser-there
 	$(BIN)/python benchmarks/overhead.py
 	$(BIN)/python benchmarks/rewriting.py
 	$(BIN)/python benchmarks/records.py
+	$(BIN)/python benchmarks/paint.py
 
 soak: servers-there
 	$(BIN)/python -m pytest -q -s -m soak
