@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from consent_middleware.request import ConsentRequest
 
 HTML = ("Content-Type", "text/html; charset=utf-8")
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "agents.md"
 PAGE = b"<!doctype html><html><head></head><body>Hi</body></html>"
 
 
@@ -145,3 +148,26 @@ def test_what_is_no_nonce_stays_out_of_the_page(serve: Serve, word: str) -> None
     body = serve((200, [HTML], [PAGE]), nonce=lambda _request: word).visit().body
     assert b"nonce" not in body
     assert word.encode() not in body
+
+
+@pytest.mark.parametrize(
+    ("browser", "header", "shown"),
+    [
+        ("Mozilla/5.0 (compatible; Googlebot/2.1)", ("Set-Cookie", "_ga=1"), False),
+        ("Mozilla/5.0 (X11; Linux x86_64)", ("Set-Cookie", "_ga=1"), True),
+        ("Mozilla/5.0 (compatible; Googlebot/2.1)", ("Cache-Control", "public, max-age=60"), True),
+    ],
+)
+def test_crawlers_are_left_out_as_the_docs_say(
+    serve: Serve, browser: str, header: tuple[str, str], *, shown: bool
+) -> None:
+    """docs/agents.md: nothing shows to a crawler but on pages for everyone; what is held stays held."""
+    (example,) = re.findall(r"```python\n(.*?)```", DOCS.read_text("utf-8"), re.DOTALL)
+    pasted: dict[str, Any] = {"ConsentMiddleware": lambda _, **given: given, "app": None}
+    exec(example, pasted)
+    page = PAGE.replace(b"Hi", b'<script src="https://www.googletagmanager.com/gtag/js"></script>')
+    site = serve((200, [HTML, header], [page]), skip=pasted["app"]["skip"])
+    response = site.visit(headers={"user-agent": browser})
+    assert {mark in response.body for mark in (b'id="consent-banner"', b'id="consent-link"')} == {shown}
+    assert (response.set_names, b' src="https://www.googletagmanager' in response.body) == ([], False)
+    assert site.records() == []
