@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from consent_middleware.catalog import (
     Basis,
     Catalog,
+    Category,
     CookieSpec,
     Service,
     builtin_services,
@@ -364,3 +365,12 @@ def test_a_table_without_a_name_takes_its_id() -> None:
     """A service table's only necessary keys are those of the model."""
     found = service_from_table("stats", {"category": "analytics", "hosts": ["a.example"]})
     assert found == Service("stats", "stats", "analytics", hosts=("a.example",))
+
+
+def test_what_is_worded_in_several_languages_can_be_looked_up_by() -> None:
+    """Services are keys on the way of each request; their words are not part of that."""
+    words = {"en": "Counts visits.", "de": "Zählt Besuche."}
+    cookie = CookieSpec("visit", purpose=words)
+    one = Service("stats", "Stats", "analytics", description=words, cookies=(cookie,))
+    assert {one: 1, Category("analytics", title=words, description=words): 2}[one] == 1
+    assert one != replace(one, description={"en": "Else."})

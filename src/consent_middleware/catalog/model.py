@@ -38,7 +38,7 @@ ESSENTIAL = "essential"
 MARKETING = "marketing"
 
 Text = str | Mapping[str, str]
-"""A text, or one a language: ``{"en": "...", "de": "..."}``."""
+"""A text, or one a language: ``{"en": "...", "de": "..."}``. A table cannot be hashed, so what has one leaves it out."""
 
 
 class Basis(StrEnum):
@@ -63,7 +63,7 @@ class CookieSpec:
 
     name: str
     retention: str = "session"
-    purpose: Text = ""
+    purpose: Text = field(default="", hash=False)
     path: str = "/"
     partitioned: bool = False
 
@@ -74,8 +74,8 @@ class Category:
 
     id: str
     basis: Basis = Basis.CONSENT
-    title: Text = ""
-    description: Text = ""
+    title: Text = field(default="", hash=False)
+    description: Text = field(default="", hash=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ class Service:
     provider: str = ""
     country: str = ""
     policy_url: str = ""
-    description: Text = ""
+    description: Text = field(default="", hash=False)
     sells_or_shares: bool = True
     hold: bool = True
     hosts: tuple[str, ...] = ()
