@@ -345,9 +345,19 @@ def test_the_link_to_the_choices(language: str) -> None:
     """CA-6: both links stand side by side, to the preferences and to the page of its own."""
     texts = load_texts(language)
     assert [(a.get("href"), words(a)) for a in link(language).iter("a")] == [
-        ("/_consent/preferences", texts["your_choices"]),
-        ("/_consent/opt-out", texts["opt_out_title"]),
+        (f"/_consent/preferences?lang={language}", texts["your_choices"]),
+        (f"/_consent/opt-out?lang={language}", texts["opt_out_title"]),
     ]
+
+
+def test_one_language_needs_no_name() -> None:
+    """A site in one language has no need to say which."""
+    config = make_config(use=USED)
+    found = (
+        banner(config).snippets("en", "", Shape.ASK).body + banner(config).snippets("en", "", Shape.ASK).tail
+    )
+    assert b'name="lang"' not in found
+    assert b"?lang=" not in found
 
 
 def test_the_choices_open_as_a_dialog() -> None:
@@ -529,7 +539,7 @@ def test_opting_out_is_one_post(language: str) -> None:
     (form,) = page.iter("form")
     assert (form.get("method"), form.get("action")) == ("post", "/_consent/choice")
     fields = [(e.get("type"), e.get("name"), e.get("value")) for e in page.iter("input")]
-    assert fields == [("hidden", "next", "/shop?a=1&b=2")]
+    assert fields == [("hidden", "next", "/shop?a=1&b=2"), ("hidden", "lang", language)]
     (button,) = page.iter("button")
     assert (button.get("name"), button.get("value")) == ("action", "opt_out")
     assert [e.tag for e in page.iter() if e.tag in ("select", "textarea")] == []
@@ -588,7 +598,7 @@ def test_who_is_opted_out_is_told(language: str, by_signal: bool) -> None:  # no
     assert (texts["opt_out_by_choice"] in words(status)) is not by_signal
     assert list(page.iter("form")) == []
     (change,) = (a for a in page.iter("a") if words(a) == texts["opt_out_change"])
-    assert change.get("href") == "/_consent/preferences?next=/shop%3Fa%3D1%26b%3D2"
+    assert change.get("href") == f"/_consent/preferences?next=/shop%3Fa%3D1%26b%3D2&lang={language}"
     assert change.get("data-consent") is None
 
 

@@ -404,6 +404,7 @@ class Banner:
             "t": load_texts(language),
             "lang": language,
             "dir": direction(language),
+            "languages": len(self._config.site.languages),
             "plural": partial(plural, language),
             "list_of": partial(list_of, language),
             "sentences": partial(sentences, language),

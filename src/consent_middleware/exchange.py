@@ -29,7 +29,7 @@ from consent_middleware.cookies import cookie_pairs, set_cookie_name
 from consent_middleware.errors import LateChangeError
 from consent_middleware.filters import Verdict, expire
 from consent_middleware.rendering import Rendering
-from consent_middleware.replies import OwnRequest, Reply
+from consent_middleware.replies import OwnRequest, Reply, parse_form
 from consent_middleware.reporting import is_login
 from consent_middleware.request import ConsentRequest
 from consent_middleware.response import Response
@@ -250,11 +250,17 @@ class Exchange:
             query=query,
             header=self.header,
             visitor=self.visitor,
-            language=self.visitor_language,
+            language=self._own_language(body or query),
             now=self.now,
             body=body,
             source=self.source,
         )
+
+    def _own_language(self, form: bytes) -> str:
+        """Return the language that our page or form says it is in, so that what follows it, and its record, is too."""
+        languages = self.site.languages
+        told = (parse_form(form) or {}).get("lang", [""])[0] if len(languages) > 1 else ""
+        return told if told in languages else self.visitor_language
 
     def well_known(self) -> Reply | None:
         """Return what answers this request if the app does not: it is asked first, and its 404 is replaced."""

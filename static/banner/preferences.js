@@ -61,7 +61,8 @@
     present?.focus();
     if (present || busy) return true;
     busy = true;
-    const url = `${base}preferences`;
+    // In the language of the page, which the browser's own may not be.
+    const url = `${base}preferences?lang=${$(".consent-root")?.lang || ""}`;
     try {
       const { body, documentElement: { lang, dir } } = await load(url);
       const form = document.importNode($("#consent-form", body), true);

@@ -82,6 +82,21 @@ def test_the_record_names_the_language_that_was_shown(serve: Serve) -> None:
     assert app.records()[0]["language"] == "de"
 
 
+@pytest.mark.conformance("REC-1")
+def test_a_page_in_another_language_than_the_browser_is_recorded_as_it_was(serve: Serve) -> None:
+    """The banner follows the page; so do the preferences, the form that comes back, and the notice kept."""
+    page = PAGE.replace(b"<html>", b'<html lang="de">')
+    app = serve((200, [HTML], [page]), {"site": {"languages": ["en", "de"]}})
+    english = {"accept-language": "en"}
+    assert '<input type="hidden" name="lang" value="de" />' in app.visit(headers=english).text
+    assert '<html lang="de"' in app.visit("/_consent/preferences?lang=de", english).text
+    app.choose("accept_all", {"lang": "de"}, english)
+    app.choose("accept_all", {"lang": "xx"}, english)
+    german, other = app.records()
+    assert (german["language"], other["language"]) == ("de", "en")
+    assert german["notice_sha256"] != other["notice_sha256"]
+
+
 def test_two_updates_are_one_choice(serve: Serve) -> None:
     """The second builds on the first, and one record holds both."""
 
