@@ -6,15 +6,13 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Literal
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 
+from browser.conftest import overflow, violations
 from consent_middleware.records.dashboard import render_dashboard
 from consent_middleware.records.statistics import Rates, Refused, Statistics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from playwright.sync_api import Browser, Page, Route
+    from playwright.sync_api import Browser, Route
 
 pytestmark = pytest.mark.browser
 
@@ -43,18 +41,10 @@ FULL = Statistics(
 )
 
 
-@pytest.fixture(params=["light", "dark"])
-def scheme(request: pytest.FixtureRequest) -> Literal["light", "dark"]:
-    """A colour scheme."""
-    found: Literal["light", "dark"] = request.param
-    return found
-
-
-@pytest.fixture(params=[320, 1280])
-def page(
-    request: pytest.FixtureRequest, browser: Browser, scheme: Literal["light", "dark"]
-) -> Iterator[Page]:
-    """The dashboard, open, under its policy; at its end nothing else was asked for and nothing was complained of."""
+# Colours do not depend on the width, nor sizes on the scheme: two pairs show all four.
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 320)])
+def test_the_dashboard(browser: Browser, scheme: Literal["light", "dark"], width: int) -> None:
+    """It is styled, asks and complains of nothing, has no violation folded out, and scrolls only up and down."""
     asked: list[str] = []
     complaints: list[str] = []
     body = render_dashboard("Example Shop", FULL, names={"meta-pixel": "Meta Pixel"})
@@ -66,25 +56,17 @@ def page(
         )
 
     with ExitStack() as stack:
-        context = browser.new_context(color_scheme=scheme, viewport={"width": request.param, "height": 800})
+        context = browser.new_context(color_scheme=scheme, viewport={"width": width, "height": 800})
         stack.callback(context.close)
         context.route("**", answer)
         page = context.new_page()
         page.on("console", lambda message: complaints.append(message.text))
         page.goto(URL)
-        yield page
+        for summary in page.locator("summary").all():
+            summary.click()
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") == (
+            "rgb(255, 255, 255)" if scheme == "light" else "rgb(25, 29, 38)"
+        )
+        assert violations(page) == []
+        assert overflow(page) <= 0
         assert (asked, complaints) == ([URL], [])
-
-
-def test_the_dashboard(page: Page, scheme: str) -> None:
-    """It is styled, has no violation with all folded out, and needs no sideways scrolling."""
-    for summary in page.locator("summary").all():
-        summary.click()
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == (
-        "rgb(255, 255, 255)" if scheme == "light" else "rgb(25, 29, 38)"
-    )
-    found = Axe().run(page).response["violations"]
-    assert [
-        f"{v['id']}: {node['target']} {node['failureSummary']}" for v in found for node in v["nodes"]
-    ] == []
-    assert page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.request import urlopen
 
 import pytest
+from playwright.sync_api import expect
 
 if TYPE_CHECKING:
     from browser.conftest import Shop, Visit
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 
+@pytest.mark.parametrize("shop", ["asgi"], indirect=True)  # the port is taken before either server is made
 def test_a_taken_port_is_stepped_over(shop: Shop) -> None:
     """Asked for a port that is taken, the demo takes a later one."""
     other = shop.another(shop.port)
@@ -29,9 +31,11 @@ def test_ctrl_c_ends_it_cleanly(shop: Shop) -> None:
     assert other.stop(signal.SIGINT) == (0, "")
 
 
+@pytest.mark.parametrize("shop", ["wsgi"], indirect=True)  # the same page under both servers
 def test_the_demo_shows_what_the_tracker_has_seen(visit: Visit) -> None:
     """The page behind the scenes lists what the tracker was asked for."""
     visit.go("/product/teapot")
     visit.accept()
+    visit.await_tracked("/pixel.gif?by=meta&product=teapot")
     visit.go("/seen")
-    assert visit.page.get_by_role("cell", name="product=teapot").count() >= 1
+    expect(visit.page.get_by_role("cell", name="product=teapot").first).to_be_visible()

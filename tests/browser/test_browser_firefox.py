@@ -91,7 +91,7 @@ def methods(shop: Shop) -> tuple[str, ...]:
 
 def await_record(shop: Shop, before: int) -> None:
     """Wait until there are more records than before: signals are recorded in the background."""
-    end = time.monotonic() + 10
+    end = time.monotonic() + WAIT_S
     while len(methods(shop)) == before and time.monotonic() < end:
         time.sleep(0.05)
 
@@ -114,9 +114,11 @@ def look(
     visit = Visit(context, shop)
     for path in pages:
         visit.go(path)
+        visit.settle()  # the next page would cut off what this one still asks for
     if awaited:
         await_record(shop, before)
         visit.go("/video")
+        visit.settle()
     found = Look(
         sent=visit.page.evaluate(STATE)["signals"],
         script=visit.page.evaluate(SCRIPT),
@@ -127,7 +129,7 @@ def look(
         methods=methods(shop)[before:],
         storage=context.storage_state(),
     )
-    context.close()
+    visit.leave()
     return found
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from browser.test_browser_accessibility import overflow, violations
+from browser.conftest import overflow, violations
 
 if TYPE_CHECKING:
     from browser.conftest import MakeVisit, Visit
@@ -23,6 +23,7 @@ def accept(visit: Visit) -> None:
     expect(visit.page.locator("#consent-banner")).to_be_hidden()
 
 
+@pytest.mark.parametrize("shop", ["wsgi"], indirect=True)  # one server each: both keep the same records
 def test_who_withdraws_in_the_dialog_is_shown_the_way_to_the_history(visit: Visit) -> None:
     """The announced status holds a link; there the whole history stands, though the cookie names nobody any more."""
     accept(visit)
@@ -36,6 +37,7 @@ def test_who_withdraws_in_the_dialog_is_shown_the_way_to_the_history(visit: Visi
     expect(visit.page.locator(".consent-card")).to_have_count(2)
 
 
+@pytest.mark.parametrize("shop", ["asgi"], indirect=True)
 def test_without_scripts_a_withdrawal_leads_to_the_history(plain_visit: Visit) -> None:
     """The form leads to the same page, and from there back, or to the end of the history."""
     accept(plain_visit)
@@ -52,36 +54,26 @@ def test_without_scripts_a_withdrawal_leads_to_the_history(plain_visit: Visit) -
     expect(page).to_have_url(plain_visit.shop.url + "/")
 
 
-def test_the_history_is_a_file_to_take_along(visit: Visit) -> None:
-    """The link downloads JSON with the receipt that the page shows."""
+# Colours do not depend on the width, nor sizes on the scheme: two pairs show all four.
+@pytest.mark.conformance("A11Y-4")
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 320)])
+@pytest.mark.parametrize("shop", ["asgi"], indirect=True)  # the markup is the same under both servers
+def test_the_history_is_there_for_everyone_and_to_take_along(
+    make_visit: MakeVisit, scheme: str, width: int
+) -> None:
+    """No violation that axe can find, no sideways scrolling; the link downloads the receipt shown; print has no buttons."""
+    visit = make_visit(color_scheme=scheme, viewport={"width": width, "height": 800})
     accept(visit)
     visit.go("/_consent/receipt")
     number = visit.page.locator(".consent-card code").first.inner_text()
+    visit.page.locator("summary").first.click()
+    assert violations(visit.page) == []
+    assert overflow(visit.page) <= 0
     with visit.page.expect_download() as download:
         visit.page.get_by_role("link", name="Download as a file").click()
     assert download.value.suggested_filename == "consent-records.json"
     found = json.loads(download.value.path().read_text("utf-8"))
     assert [receipt["record_id"] for receipt in found["receipts"]] == [number]
-
-
-def test_on_paper_nothing_is_left_to_press(visit: Visit) -> None:
-    """In print the buttons and links for the screen are left out, and the records stay."""
-    accept(visit)
-    visit.go("/_consent/receipt")
     visit.page.emulate_media(media="print")
     expect(visit.page.get_by_role("button", name="Withdraw and erase")).to_be_hidden()
     expect(visit.page.locator(".consent-card").first).to_be_visible()
-
-
-@pytest.mark.conformance("A11Y-4")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 1280])
-@pytest.mark.parametrize("shop", ["asgi"], indirect=True)  # the markup is the same under both servers
-def test_the_page_is_there_for_everyone(make_visit: MakeVisit, scheme: str, width: int) -> None:
-    """No violation that axe can find, and no sideways scrolling."""
-    visit = make_visit(color_scheme=scheme, viewport={"width": width, "height": 800})
-    accept(visit)
-    visit.go("/_consent/receipt")
-    visit.page.locator("summary").first.click()
-    assert violations(visit) == []
-    assert overflow(visit) <= 0

@@ -405,7 +405,7 @@ const frame = async (properties = {}) => {
   const el = make("iframe", properties);
   const loaded = new Promise((done) => { el.onload = done; });
   add(el);
-  if (Object.keys(properties).length) await Promise.race([loaded, pause(3000)]);
+  if (Object.keys(properties).length) await Promise.race([loaded, pause(8000)]);
   return el.contentWindow;
 };
 const ways = {
@@ -415,7 +415,7 @@ _RUN = """\
 window.failed = {};
 window.tryAll = async () => {
   const one = async ([id, way]) => {
-    try { await Promise.race([way(), pause(4000)]); } catch (error) { window.failed[id] = String(error); }
+    try { await Promise.race([way(), pause(10000)]); } catch (error) { window.failed[id] = String(error); }
   };
   await Promise.all(Object.entries(ways).map(one));
   await fetch("/tried");
