@@ -6,6 +6,7 @@ An app is a status, headers and a body, or a function of the request that return
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import logging
@@ -13,9 +14,9 @@ import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cache, partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote_to_bytes, urlencode
 from wsgiref.validate import validator
 
@@ -23,14 +24,16 @@ import anyio
 import pytest
 from jinja2 import BytecodeCache, Environment
 
-from consent_middleware import asgi, banner, wsgi
+from consent_middleware import asgi, assets, banner, site, wsgi
 from consent_middleware.choices import Answer, Method
+from consent_middleware.holding import Holdings
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from jinja2.bccache import Bucket
 
+    from consent_middleware.catalog import Catalog
     from consent_middleware.consent import Consent
     from consent_middleware.site import Site
 
@@ -41,11 +44,18 @@ HOST = "shop.example"
 Pairs = list[tuple[str, str]]
 Reply = tuple[int, Pairs, Iterable[bytes]]
 Hook = Callable[..., Any]
+Made = TypeVar("Made")
 
 _CONSENT_KEY = "consent_middleware.consent"
 
-# The report on conformance, and what tests it.
-pytest_plugins = ["conformance_report", "servers", "pytester"]
+# The report on conformance and what tests it, the database servers and a store on each.
+pytest_plugins = ["conformance_report", "servers", "helpers_records", "pytester"]
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector thousands of tests that stay to the end: it would go through them each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,11 +466,33 @@ class _CompiledTemplates(BytecodeCache):
         self._known[bucket.key] = bucket.bytecode_to_string()
 
 
+def _once_a_catalog(make: Callable[[Catalog], Made]) -> Callable[[Catalog], Made]:
+    """Return a function that gives the same to equal catalogues."""
+    known: dict[str, list[tuple[Catalog, Made]]] = {}
+
+    def found(catalog: Catalog) -> Made:
+        alike = known.setdefault(catalog.fingerprint, [])
+        for other, made in alike:
+            if other == catalog and other.reach == catalog.reach:  # in the same order too
+                return made
+        alike.append((catalog, make(catalog)))
+        return alike[-1][1]
+
+    return found
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _templates_compiled_once() -> Iterator[None]:
-    """Let every site of the run share its compiled templates."""
+def _compiled_once() -> Iterator[None]:
+    """Let the sites of the run share what is the same for equal declarations: compiling it is most of making one."""
+    environment = partial(Environment, bytecode_cache=_CompiledTemplates())
+    listed = assets._hosts
+    hosts = _once_a_catalog(lambda catalog: tuple(listed(catalog)))
+    rules = cache(assets._rules)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(banner, "Environment", partial(Environment, bytecode_cache=_CompiledTemplates()))
+        patch.setattr(banner, "Environment", environment)
+        patch.setattr(site, "Holdings", _once_a_catalog(Holdings))
+        patch.setattr(assets, "_hosts", hosts)
+        patch.setattr(assets, "_rules", lambda entries: rules(tuple(entries)))
         yield
 
 

@@ -6,6 +6,7 @@ import hashlib
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from sqlalchemy import NullPool, create_engine, text
 
 from consent_middleware.policy import Choice, Circumstances
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    import pytest
     from sqlalchemy import Connection
 
     from consent_middleware.records import Source
@@ -111,6 +111,19 @@ def open_store(url: str, *keys: str) -> Iterator[SqlStore]:
         yield store
     finally:
         store.close()
+
+
+@pytest.fixture(params=DATABASES)
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Give an empty database on each server."""
+    return fresh_url(request.param, request, tmp_path)
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[SqlStore]:
+    """Give a store in an empty database."""
+    with open_store(store_url) as found:
+        yield found
 
 
 @contextmanager

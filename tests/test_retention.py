@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -21,11 +21,9 @@ from consent_middleware.records import (
 from consent_middleware.records.model import rfc3339
 from consent_middleware.records.retention import Purged, cutoff, due, purge
 from helpers_records import (
-    DATABASES,
     changing,
     check,
     effect,
-    fresh_url,
     ids,
     kinds,
     made_at,
@@ -33,27 +31,10 @@ from helpers_records import (
     rows,
 )
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
 DAY = 86_400
 OLD = int(datetime(2020, 1, 1, tzinfo=UTC).timestamp())
 CUT = rfc3339(OLD + 100 * DAY)
 YOUNG = OLD + 200 * DAY
-
-
-@pytest.fixture(params=DATABASES)
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Give an empty database on each server."""
-    return fresh_url(request.param, request, tmp_path)
-
-
-@pytest.fixture
-def store(store_url: str) -> Iterator[SqlStore]:
-    """Give a store in an empty database."""
-    with open_store(store_url) as found:
-        yield found
 
 
 def write(store: SqlStore, now: float, *names: str, principal: str = "p1", **changes: Any) -> None:

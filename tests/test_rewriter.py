@@ -16,7 +16,7 @@ from helpers_core import make_config
 from test_scanner import CORPUS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 PAGE = Location("shop.example", "/blog/post")
 SERVICES: list[dict[str, Any]] = [
@@ -152,63 +152,68 @@ for _rel in [*RELS, '"alternate stylesheet"', "PreLoad"]:
         _tag.replace(b"<link", b"<link{s}").replace(b" href", b" data-href"),
     )
 
-each_held = pytest.mark.parametrize(("page", "held"), HELD.values(), ids=HELD.keys())
-
 
 def marked(held: bytes) -> bytes:
     """Return a held form with the service's mark in its place."""
     return held.replace(b"{s}", MARK)
 
 
-@each_held
+@pytest.mark.parametrize(("page", "held"), HELD.values(), ids=HELD.keys())
 def test_what_waits_is_inert(page: bytes, held: bytes) -> None:
     """Each element keeps every byte but the names of what would load, and says what lifts it."""
     assert whole(page) == marked(held)
 
 
-@each_held
-def test_round_it_nothing_changes(page: bytes, held: bytes) -> None:
+def differing(holds: Callable[[bytes, bytes], bool]) -> list[str]:
+    """Return the names of the pages of which something does not hold; a test for each would be hundreds."""
+    return [name for name, (page, held) in HELD.items() if not holds(page, held)]
+
+
+def test_round_it_nothing_changes() -> None:
     """The bytes in front and behind leave as they came."""
     before, after = b"<p a='>'>\xff\0&amp;<!-- <img src=//t.example> -->", b"\r\n</p><b>x"
-    assert whole(before + page + after) == before + marked(held) + after
+
+    def holds(page: bytes, held: bytes) -> bool:
+        return whole(before + page + after) == before + marked(held) + after
+
+    assert differing(holds) == []
 
 
-@each_held
-def test_at_every_split_it_is_the_same(page: bytes, held: bytes) -> None:
+def test_at_every_split_it_is_the_same() -> None:
     """Cut in two at any place, and byte by byte."""
-    found = {stream(rewriter(), (page[:at], page[at:])) for at in range(len(page) + 1)}
-    assert found | {stream(rewriter(), cut(page, 1))} == {marked(held)}
+
+    def holds(page: bytes, held: bytes) -> bool:
+        found = {stream(rewriter(), (page[:at], page[at:])) for at in range(len(page) + 1)}
+        return found | {stream(rewriter(), cut(page, 1))} == {marked(held)}
+
+    assert differing(holds) == []
 
 
-@each_held
-def test_once_held_nothing_more_changes(page: bytes, held: bytes) -> None:
-    """What another instance has rewritten is left as it is, the very object."""
-    done = marked(held)
-    assert whole(done) == done
-    assert page != done
+def test_once_held_nothing_more_changes() -> None:
+    """What another instance has rewritten is left as it is."""
+    assert differing(lambda page, held: whole(marked(held)) == marked(held) != page) == []
 
 
-@each_held
-def test_granted_it_leaves_as_it_came(page: bytes, held: bytes) -> None:
-    """The very same object where nothing waits in it."""
-    assert held
-    assert whole(page, "stats", "video", site=OWN_SITE) == page
+def test_granted_it_leaves_as_it_came() -> None:
+    """Where nothing waits in it."""
+    assert differing(lambda page, _: whole(page, "stats", "video", site=OWN_SITE) == page) == []
 
 
-@pytest.mark.parametrize(
-    ("page", "held"), [pair for name, pair in HELD.items() if "srcdoc" not in str(pair)], ids=str
-)
-def test_undone_it_is_what_it_was(page: bytes, held: bytes) -> None:
+def test_undone_it_is_what_it_was() -> None:
     """Without what was added and with the old names, the page's own bytes come back."""
-    undone = marked(held).replace(b' type="text/plain"', b"").replace(MARK, b"")
-    undone = undone.replace(b' data-service="video"', b"")
-    undone = re.sub(
-        rb"data-((?:xlink:)?(?:type|src|srcset|href|poster|data|background|imagesrcset))\b",
-        rb"\1",
-        undone,
-        flags=re.IGNORECASE,
-    )
-    assert undone == page
+
+    def holds(page: bytes, held: bytes) -> bool:
+        undone = marked(held).replace(b' type="text/plain"', b"").replace(MARK, b"")
+        undone = undone.replace(b' data-service="video"', b"")
+        undone = re.sub(
+            rb"data-((?:xlink:)?(?:type|src|srcset|href|poster|data|background|imagesrcset))\b",
+            rb"\1",
+            undone,
+            flags=re.IGNORECASE,
+        )
+        return undone == page or b"srcdoc" in held
+
+    assert differing(holds) == []
 
 
 URLS = {
@@ -427,13 +432,14 @@ def test_what_is_held_and_what_passes_is_told() -> None:
     assert (told.held, told.passing) == (["stats"], ["other.example"])
 
 
-@each_held
-def test_in_a_dry_run_nothing_changes(page: bytes, held: bytes) -> None:
+def test_in_a_dry_run_nothing_changes() -> None:
     """Everything is told, and every byte stays."""
-    told = Told()
-    assert whole(page, told=told, dry=True) == page
-    assert told.held or "data-src" in page.decode()
-    assert held
+
+    def holds(page: bytes, _: bytes) -> bool:
+        told = Told()
+        return whole(page, told=told, dry=True) == page and bool(told.held or b"data-src" in page)
+
+    assert differing(holds) == []
 
 
 def test_whether_anything_was_touched_is_known() -> None:
@@ -499,30 +505,32 @@ def test_wide_charsets_pass(coding: str) -> None:
 # -- endless input
 
 MEGABYTE = 1_000_000
+# Many times what is ever held back: what took the square of it would not end.
+MUCH = 250_000
 BAD = {
-    "angles": b"<" * MEGABYTE,
-    "names": b"<a" * MEGABYTE,
-    "names and spaces": b"<a " * (MEGABYTE // 10),
-    "images": b"<img " * (MEGABYTE // 5),
-    "divs": b"<div>" * (MEGABYTE // 5),
-    "svgs": b"<svg>" * (MEGABYTE // 20),
-    "maths": b"<math><mi>" * (MEGABYTE // 40),
-    "noscripts": b"<noscript>" * (MEGABYTE // 40),
-    "templates": b"<template>" * (MEGABYTE // 10),
-    "scripts": b"<script>" * (MEGABYTE // 8),
-    "scripts in svg": b"<svg>" + b"<script>" * (MEGABYTE // 80) + b"</script>",
-    "escaped scripts": b"<script><!--" + b"<script>" * (MEGABYTE // 8),
-    "null bytes": b"\0" * MEGABYTE,
-    "no UTF-8": b"\xff\xfe<\x80>" * (MEGABYTE // 5),
-    "quotes": b"<p a=\"'" * (MEGABYTE // 40),
-    "attributes": b"<img" + b" a=b" * (MEGABYTE // 20),
-    "dots": b"<img src=//t" + b".a" * (MEGABYTE // 2) + b">",
-    "slashes": b"/" * MEGABYTE,
-    "backslashes": b"\\/" * (MEGABYTE // 2),
-    "references": b"&#47;" * (MEGABYTE // 5),
-    "a comment": b"<!-- " + b"-" * MEGABYTE,
-    "a bogus comment": b"<!x" * (MEGABYTE // 3),
-    "CDATA": b"<svg><![CDATA[" * (MEGABYTE // 14),
+    "angles": b"<" * MUCH,
+    "names": b"<a" * MUCH,
+    "names and spaces": b"<a " * (MUCH // 10),
+    "images": b"<img " * (MUCH // 5),
+    "divs": b"<div>" * (MUCH // 5),
+    "svgs": b"<svg>" * (MUCH // 20),
+    "maths": b"<math><mi>" * (MUCH // 40),
+    "noscripts": b"<noscript>" * (MUCH // 40),
+    "templates": b"<template>" * (MUCH // 10),
+    "scripts": b"<script>" * (MUCH // 8),
+    "scripts in svg": b"<svg>" + b"<script>" * (MUCH // 80) + b"</script>",
+    "escaped scripts": b"<script><!--" + b"<script>" * (MUCH // 8),
+    "null bytes": b"\0" * MUCH,
+    "no UTF-8": b"\xff\xfe<\x80>" * (MUCH // 5),
+    "quotes": b"<p a=\"'" * (MUCH // 40),
+    "attributes": b"<img" + b" a=b" * (MUCH // 20),
+    "dots": b"<img src=//t" + b".a" * (MUCH // 2) + b">",
+    "slashes": b"/" * MUCH,
+    "backslashes": b"\\/" * (MUCH // 2),
+    "references": b"&#47;" * (MUCH // 5),
+    "a comment": b"<!-- " + b"-" * MUCH,
+    "a bogus comment": b"<!x" * (MUCH // 3),
+    "CDATA": b"<svg><![CDATA[" * (MUCH // 14),
 }
 
 

@@ -36,13 +36,11 @@ from consent_middleware.records.counting import statistics
 from helpers_core import SECRET
 from helpers_records import (
     CATALOG,
-    DATABASES,
     DECLARATION,
     NOTICE,
     changing,
     check,
     effect,
-    fresh_url,
     ids,
     open_store,
     record,
@@ -64,19 +62,6 @@ forks = multiprocessing.get_context("fork")
 # PyMySQL leaves its socket open where the server refuses it.
 refused = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 forking_with_threads = pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
-
-
-@pytest.fixture(params=DATABASES)
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Give an empty database on each server."""
-    return fresh_url(request.param, request, tmp_path)
-
-
-@pytest.fixture
-def store(store_url: str) -> Iterator[SqlStore]:
-    """Give a store in an empty database."""
-    with open_store(store_url) as found:
-        yield found
 
 
 @pytest.fixture

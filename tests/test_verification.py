@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,11 @@ from consent_middleware.records.retention import purge
 from consent_middleware.records.verification import Finding, verify
 from helpers_core import NOW, SECRET, modest
 from helpers_records import (
-    DATABASES,
     DECLARATION,
     NOTICE,
     changing,
     check,
     effect,
-    fresh_url,
     kinds,
     made_at,
     open_store,
@@ -39,12 +38,6 @@ if TYPE_CHECKING:
 
 P1, P2 = Person(principal="p1"), Person(principal="p2")
 OLD_KEY = "an-old-secret-key-of-the-tests-1"
-
-
-@pytest.fixture(params=DATABASES)
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Give an empty database on each server."""
-    return fresh_url(request.param, request, tmp_path)
 
 
 def fill(url: str) -> str:
@@ -62,11 +55,19 @@ def fill(url: str) -> str:
     return chain
 
 
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Write a file with two chains, once; give the first one's id too."""
+    path = tmp_path_factory.mktemp("original") / "filled.db"
+    return path, fill(f"sqlite:///{path}")
+
+
 @pytest.fixture
-def filled(tmp_path: Path) -> tuple[str, str]:
-    """Give a database with two chains, and the first one's id."""
-    url = f"sqlite:///{tmp_path}/filled.db"
-    return url, fill(url)
+def filled(original: tuple[Path, str], tmp_path: Path) -> tuple[str, str]:
+    """Give a database of one's own with two chains, and the first one's id."""
+    path, chain = original
+    shutil.copy(path, tmp_path / "filled.db")
+    return f"sqlite:///{tmp_path}/filled.db", chain
 
 
 def found(url: str, *keys: str) -> set[tuple[str, str]]:

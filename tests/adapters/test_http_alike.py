@@ -60,12 +60,18 @@ class Both(NamedTuple):
     regime: Regime
     asgi: Client
     wsgi: Client
+    answers: dict[tuple[str, str], tuple[Response, Response]]
 
     def visit(self, signal: str, stored: str) -> tuple[Response, Response]:
-        """Return what each answers to the same visitor."""
-        cookie = f"{answer(self.asgi, stored)}_fbp=9; basket=8; hs_1=7"
-        headers = {"cookie": cookie, **SIGNALS[signal]}
-        return self.asgi.visit("/shop", headers), self.wsgi.visit("/shop", headers)
+        """Return what each answers to the same visitor; they are asked once, and every test looks at the same."""
+        if (signal, stored) not in self.answers:
+            cookie = f"{answer(self.asgi, stored)}_fbp=9; basket=8; hs_1=7"
+            headers = {"cookie": cookie, **SIGNALS[signal]}
+            self.answers[signal, stored] = (
+                self.asgi.visit("/shop", headers),
+                self.wsgi.visit("/shop", headers),
+            )
+        return self.answers[signal, stored]
 
     def expected(self, table: dict[str, tuple[str, str]], signal: str, stored: str) -> str:
         """Return what a table says."""
@@ -100,7 +106,7 @@ def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     serves = [Serve(kind, tmp_path_factory.mktemp(kind)) for kind in ("asgi-asyncio", "wsgi")]
     changes = {"site": {"regime": request.param.value}, "signals": {"tk": True}}
     clients = [serve((200, [HTML, *COOKIES], [PAGE]), changes) for serve in serves]
-    yield Both(request.param, *clients)
+    yield Both(request.param, clients[0], clients[1], {})
     for serve, client in zip(serves, clients, strict=True):
         client.site.background.drain()
         serve.close()
