@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from consent_middleware.catalog.builtin import builtin_services, known_cookie_owners, preset_cookies
+from consent_middleware.catalog.builtin import (
+    builtin_services,
+    consent_managers,
+    known_cookie_owners,
+    preset_cookies,
+)
 from consent_middleware.catalog.model import ESSENTIAL, Service
 
 if TYPE_CHECKING:
@@ -289,6 +294,19 @@ def test_no_claim_of_a_service_holds_another() -> None:
     paths = [(service_id, host) for service_id, host in ALL_HOSTS if "/" in host]
     held = [(i, a, b) for i, b in paths for a in SERVICES[i].hosts if a != b and b.startswith(a)]
     assert held == []
+
+
+def test_consent_managers_are_no_services() -> None:
+    """Nobody declares one; none has a host that the catalogue holds, and none waits for an answer."""
+    managers = consent_managers()
+    assert len(managers) > 20
+    assert managers.keys() & SERVICES.keys() == set()
+    held = {host for service in SERVICES.values() for host in service.hosts}
+    for service in managers.values():
+        assert service.category == ESSENTIAL
+        assert service.hosts
+        assert service.name
+        assert set(service.hosts) & held == set()
 
 
 @pytest.mark.parametrize("passing", sorted(PASSING))

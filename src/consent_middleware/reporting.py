@@ -13,7 +13,7 @@ import threading
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from consent_middleware.catalog import known_cookie_owners
+from consent_middleware.catalog import consent_managers, known_cookie_owners
 from consent_middleware.filters import Verdict
 
 if TYPE_CHECKING:
@@ -101,6 +101,13 @@ class Reporter:
 
     def passing_tag(self, service: Service) -> None:
         """Say that a page loads something of a known service that nobody declares, and that it passes."""
+        if consent_managers().get(service.id) is service:
+            text = (
+                f"a page loads {service.name}, another consent manager. Visitors are asked twice, and what they answer there "
+                "counts for nothing here: take its tag out of the page."
+            )
+            self.once(logging.WARNING, ("manager", service.id), text)
+            return
         text = (
             f"a page loads something from {service.name} ({service.category}), which nobody declares; it is not held "
             f"back. In consent.toml, at the top:\n{_toml_line('use', (*self._use, service.id))}"

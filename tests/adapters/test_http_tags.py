@@ -270,6 +270,21 @@ def test_without_the_catalogues_hosts_an_undeclared_tracker_passes(serve: Serve)
     assert app.get(headers=FETCH).body == body
 
 
+@pytest.mark.conformance("ENF-3")
+@pytest.mark.parametrize("catalog_hosts", [True, False])
+def test_another_consent_manager_is_told_once(
+    serve: Serve, log: pytest.LogCaptureFixture, *, catalog_hosts: bool
+) -> None:
+    """It passes, whatever the setting, and the warning says by name what is wrong and how to mend it."""
+    body = b'<p><script id="Cookiebot" src="https://consent.cookiebot.com/uc.js"></script>'
+    app = serve((200, [HTML], [body]), {"site": {"catalog_hosts": catalog_hosts}})
+    assert {app.get(headers=FETCH).body for _ in range(3)} == {body}
+    (warning,) = warnings(log, "consent manager")
+    assert "Cookiebot" in warning
+    assert "take its tag out" in warning
+    assert "use = " not in warning
+
+
 def test_what_holds_itself_back_loads_and_its_cookies_wait(serve: Serve) -> None:
     """`hold = false` leaves a service's tags to its consent mode; its cookies are held all the same."""
     body = b'<p><script src="https://www.google-analytics.com/analytics.js"></script>'

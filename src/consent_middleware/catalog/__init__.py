@@ -1,6 +1,11 @@
 """The catalogue: the model of what a site declares, and the services the package knows."""
 
-from consent_middleware.catalog.builtin import builtin_services, known_cookie_owners, preset_cookies
+from consent_middleware.catalog.builtin import (
+    builtin_services,
+    consent_managers,
+    known_cookie_owners,
+    preset_cookies,
+)
 from consent_middleware.catalog.model import (
     ESSENTIAL,
     MARKETING,
@@ -20,6 +25,7 @@ __all__ = [
     "CookieSpec",
     "Service",
     "builtin_services",
+    "consent_managers",
     "known_cookie_owners",
     "preset_cookies",
 ]

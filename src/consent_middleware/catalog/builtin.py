@@ -1,4 +1,4 @@
-"""The built-in catalogue: one TOML file a service, written from public facts, and cookie presets.
+"""The built-in catalogue: one TOML file a service, written from public facts, consent managers, and cookie presets.
 
 Reads the files that ship with the package; decides nothing about a site.
 """
@@ -16,7 +16,13 @@ from consent_middleware.catalog.model import ESSENTIAL, CookieIndex, CookieSpec,
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["builtin_services", "known_cookie_owners", "preset_cookies", "service_from_table"]
+__all__ = [
+    "builtin_services",
+    "consent_managers",
+    "known_cookie_owners",
+    "preset_cookies",
+    "service_from_table",
+]
 
 
 def service_from_table(service_id: str, table: Mapping[str, Any]) -> Service:
@@ -48,6 +54,15 @@ def builtin_services() -> Mapping[str, Service]:
             table = _in_english(tomllib.loads(entry.read_text("utf-8")))
             found[service_id] = service_from_table(service_id, table)
     return MappingProxyType(found)
+
+
+@cache
+def consent_managers() -> Mapping[str, Service]:
+    """Return the other consent managers that a page may load, by id; nobody declares one, and none is held."""
+    tables = tomllib.loads(files(__package__).joinpath("managers.toml").read_text("utf-8"))
+    return MappingProxyType(
+        {id_: service_from_table(id_, {**table, "category": ESSENTIAL}) for id_, table in tables.items()}
+    )
 
 
 @cache

@@ -22,6 +22,7 @@ from consent_middleware.catalog import (
     CookieSpec,
     Service,
     builtin_services,
+    consent_managers,
     preset_cookies,
 )
 from consent_middleware.regions import Regime
@@ -316,15 +317,14 @@ class ConsentConfig(_Section):
         for section in self.services:
             services[section.id] = section.over(services.get(section.id))
         presets = (name for names in preset_cookies().values() for name in names)
+        undeclared = [s for s in known.values() if s.id not in services and self.site.catalog_hosts]
         return Catalog(
             categories=categories,
             services=services,
             essential_cookies=tuple(dict.fromkeys((*presets, *self.cookies.essential))),
             controller=self.controller.name,
             declared_categories=frozenset(listed) - {ESSENTIAL},
-            undeclared=tuple(s for s in known.values() if s.id not in services)
-            if self.site.catalog_hosts
-            else (),
+            undeclared=(*undeclared, *consent_managers().values()),
         )
 
     def at(self, folder: Path) -> Self:
