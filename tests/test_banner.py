@@ -12,7 +12,6 @@ from markupsafe import escape
 from consent_middleware.assets import Assets
 from consent_middleware.banner import Banner, Page, Shape
 from consent_middleware.codec import ChoiceCodec
-from consent_middleware.errors import ConfigError
 from consent_middleware.policy import Circumstances, Notice, Rules, make_choice
 from consent_middleware.policy import opt_out as said_no
 from consent_middleware.regions import Regime
@@ -22,8 +21,6 @@ from consent_middleware.visitor import Visitor, Visitors
 from helpers_core import NOW, SECRET, make_config
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from consent_middleware.config import ConsentConfig
 
 # Two that are read by many, one from right to left, one without spaces; test_translations.py looks at all of them.
@@ -633,83 +630,3 @@ def test_the_opt_out_page_knows_its_mount_point() -> None:
     )
     assert b'action="/app/_consent/choice"' in markup
     assert b"nonce" not in markup
-
-
-# -- overrides
-
-
-def overridden(folder: Path, **files: str) -> Banner:
-    """Return the banner of a site with templates of its own."""
-    (folder / "mine").mkdir()
-    for name, content in files.items():
-        (folder / "mine" / f"{name}.html").write_text(content, "utf-8")
-    return banner(make_config(site={"templates": "mine"}).at(folder))
-
-
-TWINS = '<div><button value="reject_all" class="a">No</button><button value="accept_all" class="a">Yes</button></div>'
-
-
-def test_an_override_is_used(tmp_path: Path) -> None:
-    """A template in the site's folder replaces ours of that name, and no other."""
-    found = overridden(tmp_path, banner=TWINS).snippets("en", "", Shape.ASK)
-    assert found.body.decode().strip() == TWINS
-    assert b"consent-link" in found.tail
-
-
-def test_a_link_that_breaks_under_opt_out_is_refused(tmp_path: Path) -> None:
-    """A fault that only some regimes show is found at the start too."""
-    with pytest.raises(ConfigError, match="cannot be rendered"):
-        overridden(tmp_path, link='<a>{% if regime == "opt-out" %}{{ nothing.there }}{% endif %}</a>')
-
-
-@pytest.mark.parametrize(
-    ("template", "words"),
-    [
-        ("<p>We use cookies.</p>", "the first two buttons"),
-        (TWINS.replace("reject_all", "accept_all"), "the first two buttons"),
-        (TWINS.replace("<div>", "<div><button value='choose'>Choose</button>"), "the first two buttons"),
-        ("<button value='accept_all'></button><button value='reject_all'></button>", "the first two buttons"),
-        ("<button value='accept_all'>Yes</button>", "the first two buttons"),
-        (TWINS.replace('"a">Yes', '"big">Yes'), "do not look the same"),
-        (TWINS.replace('"a">Yes', '"a" style="font-size: 2em">Yes'), "do not look the same"),
-        (TWINS.replace('"a">No', '"a" style="color: #eee">No'), "do not look the same"),
-        ("{{ nothing.there }}", "cannot be rendered"),
-        ("{% if %}", "cannot be rendered"),
-        ("{{ 1 / 0 }}", "cannot be rendered"),
-        ("{{ 'x{y}'.format(z=1) }}", "cannot be rendered"),
-        ("{% include 'nowhere.html' %}", "cannot be rendered"),
-    ],
-)
-@pytest.mark.conformance("EU-2", "CA-8")
-def test_a_banner_without_twins_is_refused(tmp_path: Path, template: str, words: str) -> None:
-    """EU-2, CA-8: a template without both equal buttons does not start."""
-    with pytest.raises(ConfigError, match=words):
-        overridden(tmp_path, banner=template)
-
-
-def test_submit_inputs_are_buttons_too(tmp_path: Path) -> None:
-    """Buttons written as inputs count like any other."""
-    template = (
-        '<input type="submit" name="action" value="reject_all"/><input type="submit" value="accept_all"/>'
-    )
-    assert overridden(tmp_path, banner=template).snippets("en", "", Shape.ASK).body
-
-
-def test_a_broken_page_template_is_refused(tmp_path: Path) -> None:
-    """A syntax error in a template that only some visitors see is found at the start, not by them."""
-    with pytest.raises(ConfigError, match="cannot be rendered"):
-        overridden(tmp_path, banner=TWINS, preferences="{% block %}")
-
-
-def test_a_template_that_is_no_text_is_refused(tmp_path: Path) -> None:
-    """Bytes that are no UTF-8 are a fault of the configuration."""
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "banner.html").write_bytes(b"\xff")
-    with pytest.raises(ConfigError, match="cannot be rendered"):
-        banner(make_config(site={"templates": "mine"}).at(tmp_path))
-
-
-def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
-    """A folder that is not there is a typo."""
-    with pytest.raises(ConfigError, match="there is no folder"):
-        banner(make_config(site={"templates": "nowhere"}).at(tmp_path))

@@ -73,6 +73,7 @@ class Assets:
         gpp: bool = False,
         circumstances: Circumstances = OPT_IN,
         theme: str = "auto",
+        style: bytes = b"",
     ) -> None:
         """Compile the files of one site.
 
@@ -88,6 +89,7 @@ class Assets:
             gpp: Whether the page has a ``__gpp`` function (CONFORMANCE IAB-2).
             circumstances: What holds for everyone: what the guard goes by where a page does not say.
             theme: Its colours are joined to the style sheet, if it is one of `THEMES`.
+            style: The site's own rules, which come after all of ours.
         """
         site = site_table(
             catalog,
@@ -105,6 +107,7 @@ class Assets:
         files = {"guard.js": _with_table(parts, site)} | {name: _built(name) for name in _AS_BUILT}
         if theme in THEMES:
             files["banner.css"] += _built(f"theme-{theme}.css")
+        files["banner.css"] += style
         self.hash = hashlib.sha256(b"".join(files.values())).hexdigest()[:12]
         self._files = {
             name: Asset(name, _TYPES[name.rpartition(".")[2]], data, gzip.compress(data, 9, mtime=0))

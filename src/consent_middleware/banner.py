@@ -7,28 +7,26 @@ that they can go into any page. They hold no visitor's id, token or signature. D
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from functools import lru_cache, partial
-from html.parser import HTMLParser
 from itertools import product
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from jinja2 import Environment, FunctionLoader, StrictUndefined, TemplateError
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from consent_middleware.assets import THEMES, guard_mode
-from consent_middleware.errors import ConfigError, Fault
 from consent_middleware.history import entries
 from consent_middleware.html import Snippets
+from consent_middleware.overrides import Overrides
 from consent_middleware.policy import OPT_IN, Circumstances, Notice
 from consent_middleware.policy_page import facts
 from consent_middleware.records.declarations import Changes
 from consent_middleware.regions import Regime
-from consent_middleware.resources import resource_root
-from consent_middleware.texts import direction, format_date, list_of, load_texts, plural, sentences
+from consent_middleware.rehearsal import rehearse
+from consent_middleware.shapes import Page, Shape
+from consent_middleware.texts import direction, format_date, list_of, plural, sentences
 from consent_middleware.urls import read_url
 from consent_middleware.views import Views
 
@@ -47,25 +45,6 @@ _NONCE = b' nonce=""'
 _MOST_CHANGES = 8
 # What stands for an iframe's address in the rendering of its placeholder, which is kept.
 _HELD_HOST, _HELD_URL = "held.host.invalid", "https://held.url.invalid/"
-# What a template can raise: its own errors, and those of what it computes or formats.
-_BROKEN = (TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-
-
-class Shape(StrEnum):
-    """How much of us a page gets."""
-
-    ASK = "ask"  # loader, banner and link
-    LINK = "link"  # loader and link: the visitor has answered, or is not to be asked
-    LOADER = "loader"  # frames, excluded paths, skipped requests: the filter stays, nothing shows
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """What a page of ours shows beside the declaration."""
-
-    next: str = "/"
-    saved: bool = False
-    problem: str = ""
 
 
 class Banner:
@@ -77,9 +56,10 @@ class Banner:
         accounts: Whether the site has accounts that a choice follows (ENF-8, ENF-9).
         ages: Whether the site says who is under 16 (CA-9).
         since: Returns what differs from the declaration of a fingerprint.
+        overrides: What the site has in place of ours; read from its folder by default.
 
     Raises:
-        ConfigError: A template override is broken or lacks one of the twin buttons.
+        ConfigError: One of the site's own templates, texts, icons or styles cannot be used.
     """
 
     def __init__(
@@ -90,6 +70,7 @@ class Banner:
         accounts: bool = False,
         ages: bool = False,
         since: Callable[[str], Changes] = lambda _: Changes(),
+        overrides: Overrides | None = None,
     ) -> None:
         self._config = config
         self._accounts = accounts
@@ -98,9 +79,10 @@ class Banner:
         self._catalog = config.catalog
         self._assets = assets
         self._views = Views(config)
-        self._overrides = (config.folder / config.site.templates) if config.site.templates else None
+        self._texts = config.texts
+        overrides = overrides or Overrides(config)
         self._env = Environment(
-            loader=FunctionLoader(self._source),
+            loader=FunctionLoader(overrides.source),
             autoescape=True,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -111,8 +93,9 @@ class Banner:
         self._held = lru_cache(maxsize=256)(self._render_held)
         self.notice = lru_cache(maxsize=256)(self._notice)
         self.policy_fragment = lru_cache(maxsize=64)(self._policy_fragment)
-        self._check()
-        self.build = self._fingerprint()
+        if config.overrides is not None:
+            rehearse(self, config, overrides)
+        self.build = self._fingerprint(overrides.digest)
 
     def snippets(
         self,
@@ -230,7 +213,7 @@ class Banner:
             state: ``withdrawn`` or ``erased``: what the visitor has just done.
         """
         context = self._page(language, base, page) | {
-            "entries": entries(history, language),
+            "entries": entries(history, self._texts(language)),
             "token": token,
             "state": state,
         }
@@ -279,11 +262,14 @@ class Banner:
         )
 
     def _render_held(self, language: str, base: str, name: str, provider: str, unit: str, always: str) -> str:
-        context = self._context(language, base)
+        context = self.context(language, base)
         style = next(
-            line
-            for line in self._head(language, base, (0, None)).decode("ascii").splitlines()
-            if "banner.css" in line
+            (
+                line
+                for line in self._head(language, base, (0, None)).decode("ascii").splitlines()
+                if "banner.css" in line
+            ),
+            "",
         )
         context |= {
             "style": Markup(style),  # noqa: S704 - rendered by our own template
@@ -296,7 +282,7 @@ class Banner:
             # An enforced policy of the page would forbid what only one click allows.
             "once": self._config.csp.mode != "enforce" or self._config.site.mode == "report",
         }
-        return self._render("placeholder.html", context)
+        return self.render("placeholder.html", context)
 
     def guard(self, base: str, nonce: str = "") -> bytes:
         """Return the guard's tag alone, for documents within a page."""
@@ -310,17 +296,17 @@ class Banner:
 
         Where silence allows there is no banner: what is shown is the link, and the page it leads to.
         """
-        context = self._context(language, "") | {"regime": regime, "notices": []}
+        context = self.context(language, "") | {"regime": regime, "notices": []}
         if regime is Regime.OPT_IN:
-            return self._render("banner.html", context)
+            return self.render("banner.html", context)
         page = self._opt_out(language, "", Page()) | context
-        return self._render("link.html", context) + "\n" + self._render("opt-out.html", page)
+        return self.render("link.html", context) + "\n" + self.render("opt-out.html", page)
 
     def changes(self, language: str, choice: Choice | None) -> tuple[str, ...]:
         """Return what is new since an answer, in words; nothing where it still fits (EU-6)."""
         if choice is None or not choice.stale:
             return ()
-        found, texts = self._since(choice.fingerprint), load_texts(language)
+        found, texts = self._since(choice.fingerprint), self._texts(language)
         named = [
             str(texts[key]).format(name=name)
             for key, names in (
@@ -334,16 +320,16 @@ class Banner:
 
     def status(self, language: str, notices: tuple[Notice, ...]) -> str:
         """Return what stands beside the link about signals, in words."""
-        texts = load_texts(language)
+        texts = self._texts(language)
         return ". ".join(str(texts[f"notice_{notice.value.replace('-', '_')}"]) for notice in notices)
 
     def message(self, language: str, key: str) -> str:
         """Return one text in a language."""
-        return str(load_texts(language)[key])
+        return str(self._texts(language)[key])
 
-    def _fingerprint(self) -> str:
+    def _fingerprint(self, own: bytes) -> str:
         """Return a digest of all that is put into pages; it tells an older rendering from today's."""
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(own)
         for language, regime in product(self._config.site.languages, Regime):
             snippets = self._plain(language, "", Shape.ASK, (), regime, (0, None), ())
             digest.update(snippets.head + snippets.body + snippets.tail)
@@ -351,18 +337,13 @@ class Banner:
 
     # -- rendering
 
-    def _source(self, name: str) -> str | None:
-        if self._overrides and (self._overrides / name).is_file():
-            return (self._overrides / name).read_text("utf-8")
-        packaged = resource_root().joinpath("templates", name)
-        return packaged.read_text("utf-8") if packaged.is_file() else None
-
-    def _render(self, template: str, context: dict[str, Any]) -> str:
+    def render(self, template: str, context: dict[str, Any]) -> str:
+        """Return a template's markup."""
         return self._env.get_template(template).render(context)
 
     def _bare(self, template: str, context: dict[str, Any]) -> bytes:
         """Return a page of our own: no policy of the app's applies to it, so it needs no nonce."""
-        return self._render(template, context).replace(_NONCE.decode(), "").encode()
+        return self.render(template, context).replace(_NONCE.decode(), "").encode()
 
     def _render_snippets(
         self,
@@ -375,7 +356,7 @@ class Banner:
         changes: tuple[str, ...],
         known: bool = False,  # noqa: FBT001, FBT002 - a cache key, like the others
     ) -> Snippets:
-        context = self._context(language, base) | {
+        context = self.context(language, base) | {
             "notices": [notice.value for notice in notices],
             "regime": regime,
             "changes": changes,
@@ -388,24 +369,23 @@ class Banner:
 
     def _render_head(self, language: str, base: str, mode: tuple[int, str | None]) -> bytes:
         """Return the loader with an empty place for a nonce."""
-        return self._ascii(
-            "loader.html", self._context(language, base) | {"mode": mode[0], "shared": mode[1]}
-        )
+        return self._ascii("loader.html", self.context(language, base) | {"mode": mode[0], "shared": mode[1]})
 
     def _ascii(self, template: str, context: dict[str, Any]) -> bytes:
-        return self._render(template, context).encode("ascii", "xmlcharrefreplace").strip() + b"\n"
+        return self.render(template, context).encode("ascii", "xmlcharrefreplace").strip() + b"\n"
 
     # -- what the templates are given
 
-    def _context(self, language: str, base: str) -> dict[str, Any]:
+    def context(self, language: str, base: str) -> dict[str, Any]:
+        """Return what every template is given (docs/customising.md)."""
         site, controller, banner = self._config.site, self._config.controller, self._config.banner
         root = _quoted(base) + site.path
         return {
-            "t": load_texts(language),
+            "t": self._texts(language),
             "lang": language,
             "dir": direction(language),
             "languages": len(self._config.site.languages),
-            "plural": partial(plural, language),
+            "plural": partial(plural, self._texts(language)),
             "list_of": partial(list_of, language),
             "sentences": partial(sentences, language),
             "format_date": partial(format_date, language),
@@ -447,57 +427,12 @@ class Banner:
         }
 
     def _page(self, language: str, base: str, page: Page) -> dict[str, Any]:
-        return self._context(language, base) | {
+        return self.context(language, base) | {
             "next": page.next,
             "saved": page.saved,
             "problem": page.problem,
         }
 
-    # -- overrides
-
-    def _check(self) -> None:
-        """Render every snippet once, and refuse a banner without both twin buttons (EU-2, CA-8)."""
-        where = f"site.templates = {str(self._overrides)!r}" if self._overrides else "the built-in templates"
-        if self._overrides and not self._overrides.is_dir():
-            raise ConfigError(
-                where, [Fault("site.templates", f"there is no folder {str(self._overrides)!r}.")]
-            )
-        for language in self._config.site.languages:
-            try:
-                markup = self._render_snippets(language, "", Shape.ASK, (), Regime.OPT_IN, (0, None), ()).body
-                self._render_snippets(language, "", Shape.ASK, (), Regime.OPT_OUT, (0, None), ("",))
-                for path in self._overrides.glob("*.html") if self._overrides else ():
-                    self._env.get_template(path.name)
-            except _BROKEN as error:
-                fault = Fault("site.templates", f"a template cannot be rendered: {error}.")
-                raise ConfigError(where, [fault]) from error
-            problem = _twin_problem(markup.decode("ascii"))
-            if problem:
-                hint = "Both must be the first two buttons, of one class: reject_all, then accept_all."
-                raise ConfigError(where, [Fault("site.templates", f"banner.html: {problem}", hint)])
-
 
 def _quoted(base: str) -> str:
     return quote(base, safe="/%:@!$&'()*+,;=~-._")
-
-
-class _Buttons(HTMLParser):
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[dict[str, str | None]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "button" or (tag == "input" and ("type", "submit") in attrs):
-            self.found.append(dict(attrs))
-
-
-def _twin_problem(markup: str) -> str:
-    parser = _Buttons()
-    parser.feed(markup)
-    first = parser.found[:2]
-    if [button.get("value") for button in first] != ["reject_all", "accept_all"]:
-        return "the first two buttons are not Reject all and Accept all."
-    reject, accept = first
-    if reject.get("class") != accept.get("class") or "style" in reject or "style" in accept:
-        return "Reject all and Accept all do not look the same."
-    return ""

@@ -6,6 +6,11 @@ Bad configuration and late misuse raise; bad input from a visitor never does: it
 from __future__ import annotations
 
 from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "ConfigError",
@@ -14,7 +19,14 @@ __all__ = [
     "LateChangeError",
     "StoreError",
     "UnknownIdError",
+    "nearest",
 ]
+
+
+def nearest(found: object, accepted: Iterable[str]) -> str:
+    """Return a hint that names what is nearest to what was found; empty where nothing is near."""
+    close = get_close_matches(str(found), list(accepted), n=1)
+    return f"Did you mean {close[0]!r}?" if close else ""
 
 
 class ConsentError(Exception):

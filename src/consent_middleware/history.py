@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
-from consent_middleware.texts import format_date, format_moment, load_texts
+from consent_middleware.texts import format_date, format_moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,14 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["entries"]
 
 
-def entries(history: Mapping[str, Any], language: str) -> list[dict[str, Any]]:
+def entries(history: Mapping[str, Any], texts: Texts) -> list[dict[str, Any]]:
     """Return one entry a receipt, the newest first.
 
     Args:
         history: The shape of ``records.json`` (docs/receipts.md).
-        language: One of the site's.
+        texts: What visitors read in their language.
     """
-    texts = load_texts(language)
     return [_entry(receipt, history["notices"], texts) for receipt in reversed(history["receipts"])]
 
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from consent_middleware.catalog import ESSENTIAL, Basis
 from consent_middleware.policy import OPT_OUT_DAYS
 from consent_middleware.signals import DntScope, WhenOn
-from consent_middleware.texts import direction, duration, format_date, list_of, load_texts, sentences
+from consent_middleware.texts import direction, duration, format_date, list_of, sentences
 from consent_middleware.views import EEA, Views
 from consent_middleware.visitor import CookieNames
 
@@ -85,7 +85,7 @@ class _Words:
         self._config = config
         self._catalog = config.catalog
         self._language = language
-        self._texts = load_texts(language)
+        self._texts = config.texts(language)
         self._views = Views(config)
         self._accounts = accounts and config.keeps_records
         self._ages = ages
@@ -178,10 +178,10 @@ class _Words:
 
     def _kept(self) -> str:
         """Return how long an answer is kept; under opt-in there is but one time (EU-7)."""
-        time = duration(f"P{self._config.site.consent_days}D", self._language)
+        time = duration(f"P{self._config.site.consent_days}D", self._texts)
         if self._config.site.regime == "opt-in":
             return str(self._texts["policy_kept_answer"].format(time=time))
-        longest = duration(f"P{OPT_OUT_DAYS}D", self._language)
+        longest = duration(f"P{OPT_OUT_DAYS}D", self._texts)
         return str(self._texts["policy_kept"].format(time=time, opt_out=longest))
 
     def _proof(self) -> str:
@@ -193,7 +193,7 @@ class _Words:
         ]
         # An account may be called by a name or an address.
         key = "policy_proof_plain" if details or self._accounts else "policy_proof"
-        found = [texts[key].format(time=duration(records.retention, self._language))]
+        found = [texts[key].format(time=duration(records.retention, self._texts))]
         if details:
             found.append(texts["policy_proof_details"].format(details=list_of(self._language, details)))
         if self._accounts:
@@ -237,7 +237,7 @@ class _Words:
         answer = {
             "purpose": self._texts["policy_consent_cookie"],
             "foreign": "",
-            "time": duration(f"P{days}D", self._language),
+            "time": duration(f"P{days}D", self._texts),
         }
         secure = not config.site.origins or any(o.startswith("https:") for o in config.site.origins)
         own = [names.name(secure=secure), *([names.kept(secure=secure)] if self._accounts else [])]

@@ -22,6 +22,7 @@ from consent_middleware.csp import Policies, Violations, missing_sources
 from consent_middleware.endpoints import CSP_REPORT, Endpoints
 from consent_middleware.errors import StoreError
 from consent_middleware.holding import Holdings
+from consent_middleware.overrides import Overrides
 from consent_middleware.policy import Rules
 from consent_middleware.records import (
     Background,
@@ -138,6 +139,7 @@ class Site:
 
     def _set_pages(self, rules: Rules, codec: ChoiceCodec) -> None:
         """Set what visitors are shown, and what answers them."""
+        self.overrides = Overrides(self.config)
         self.assets = Assets(
             self.catalog,
             rules,
@@ -150,6 +152,7 @@ class Site:
             gpp=self.config.signals.gpp,
             circumstances=self.whereabouts.usual,
             theme=self.config.banner.theme,
+            style=self.overrides.style,
         )
         follows = self.hooks.subject is not None and self.config.keeps_records
         self.banner = Banner(
@@ -158,6 +161,7 @@ class Site:
             accounts=follows,
             ages=self.hooks.age_class is not None,
             since=self.declarations.since,
+            overrides=self.overrides,
         )
         self.choices = Choices(
             self.config,
@@ -336,6 +340,8 @@ class Site:
             _warning('[site] mode = "report": no cookie and no tag is held back.')
         if self.policies.size_warning:
             _warning(self.policies.size_warning)
+        for advice in self.overrides.warnings:
+            _warning(advice)
 
 
 def _rules(config: ConsentConfig) -> Rules:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from consent_middleware.catalog import ESSENTIAL
-from consent_middleware.texts import country, duration, duration_parts, foreign, load_texts, localised, plural
+from consent_middleware.texts import country, duration, duration_parts, foreign, localised, plural
 
 if TYPE_CHECKING:
     from consent_middleware.catalog import Category, Service
@@ -50,6 +50,7 @@ class Views:
         self._catalog = config.catalog
         self._controller = config.controller.name
         self._fallback = config.site.languages[0]
+        self._texts = config.texts
 
     # -- what the banner sums up
 
@@ -71,8 +72,8 @@ class Views:
             found.append(plural(language, "cookies", len(cookies)))
             longest = max((cookie.retention for cookie in cookies), key=_days)
             if _days(longest):
-                texts = load_texts(language)
-                found.append(texts["facts_longest"].format(time=duration(longest, language)))
+                texts = self._texts(language)
+                found.append(texts["facts_longest"].format(time=duration(longest, texts)))
         return found
 
     def embeds(self) -> bool:
@@ -121,7 +122,7 @@ class Views:
     def _words(self, category: Category, language: str) -> dict[str, str]:
         if category.title:  # the site's own wording: our phrase might not fit it
             return {}
-        found: dict[str, str] = load_texts(language)["categories"].get(category.id, {})
+        found: dict[str, str] = self._texts(language)["categories"].get(category.id, {})
         return found
 
     def _title(self, category: Category, language: str) -> str:
@@ -130,7 +131,7 @@ class Views:
 
     def _category(self, category: Category, language: str, granted: frozenset[str]) -> dict[str, Any]:
         own = localised(category.description, language, self._fallback)
-        builtin = load_texts(language)["categories"].get(category.id, {})
+        builtin = self._texts(language)["categories"].get(category.id, {})
         return {
             "id": category.id,
             "title": self._title(category, language),
@@ -155,7 +156,7 @@ class Views:
             "cookies": [
                 {
                     "name": c.name,
-                    "retention": duration(c.retention, language),
+                    "retention": duration(c.retention, self._texts(language)),
                     "purpose": localised(c.purpose, language, self._fallback),
                     "foreign": foreign(c.purpose, language, self._fallback),
                 }

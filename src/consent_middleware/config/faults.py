@@ -6,8 +6,7 @@ Turns pydantic's findings into words, and finds what no single value shows.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, get_args, get_origin
@@ -15,7 +14,7 @@ from urllib.parse import urlsplit
 
 from consent_middleware.catalog import ESSENTIAL, builtin_services, known_cookie_owners
 from consent_middleware.config.model import DEFAULT_CATEGORIES, SECTIONS, ConsentConfig
-from consent_middleware.errors import Fault
+from consent_middleware.errors import Fault, nearest
 from consent_middleware.regions import region_header_problem
 from consent_middleware.texts import available_languages, best_language
 
@@ -49,11 +48,6 @@ def _path_of(location: tuple[int | str, ...]) -> str:
     return text
 
 
-def _nearest(found: object, accepted: Iterable[str]) -> str:
-    close = get_close_matches(str(found), list(accepted), n=1)
-    return f"Did you mean {close[0]!r}?" if close else ""
-
-
 def shape_fault(details: ErrorDetails) -> Fault:
     """Return one of pydantic's findings in our words."""
     path = _path_of(details["loc"])
@@ -69,14 +63,14 @@ def shape_fault(details: ErrorDetails) -> Fault:
                 path, "'use' is not a known key here.", "It stands at the top, above the first [section]."
             )
         return Fault(
-            path, f"{key!r} is not a known key.", _nearest(key, known) or f"Known here: {', '.join(known)}."
+            path, f"{key!r} is not a known key.", nearest(key, known) or f"Known here: {', '.join(known)}."
         )
     # A store's URL may hold a password, which an error message must not repeat.
     shown = "" if path == "records.url" else f" Found {found!r}."
     if kind == "literal_error":
         expected = details.get("ctx", {}).get("expected", "")
         return Fault(
-            path, f"accepted: {expected}.{shown}", _nearest(found, re.findall(r"'([^']+)'", expected))
+            path, f"accepted: {expected}.{shown}", nearest(found, re.findall(r"'([^']+)'", expected))
         )
     message = details["msg"].removeprefix("Value error, ")
     return Fault(path, f"{message[:1].lower()}{message[1:]}.{shown}")
@@ -114,7 +108,7 @@ def _use_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
     for index, id_ in enumerate(_strings(raw, "", "use")):
         if id_ not in known:
             short = [name for name in known if "".join(word[0] for word in name.split("-")) == id_]
-            hint = _nearest(id_, known) or (f"Did you mean {' or '.join(map(repr, short))}?" if short else "")
+            hint = nearest(id_, known) or (f"Did you mean {' or '.join(map(repr, short))}?" if short else "")
             hint = (
                 hint or "`consent-middleware catalog` lists what is known; else declare it in [[services]]."
             )
@@ -139,7 +133,7 @@ def _service_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
         elif category is None and id_ not in used:
             yield Fault(f"{path}.category", "is required and missing.", f"One of: {', '.join(categories)}.")
         if isinstance(category, str) and category not in categories:
-            hint = _nearest(category, categories) or f"Known: {', '.join(categories)}."
+            hint = nearest(category, categories) or f"Known: {', '.join(categories)}."
             yield Fault(f"{path}.category", f"{category!r} is not a category.", hint)
 
 
@@ -228,7 +222,7 @@ def _language_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
     for index, language in enumerate(found):
         if language not in languages:
             near = best_language([language], languages)
-            hint = f"Did you mean {near!r}?" if near else _nearest(language, languages)
+            hint = f"Did you mean {near!r}?" if near else nearest(language, languages)
             hint = hint or f"Available: {', '.join(sorted(languages))}."
             yield Fault(
                 f"site.languages[{index}]", f"there are no texts in {language!r} in this version.", hint

@@ -25,8 +25,10 @@ from consent_middleware.catalog import (
     consent_managers,
     preset_cookies,
 )
+from consent_middleware.errors import ConfigError
 from consent_middleware.regions import Regime
 from consent_middleware.signals import DntScope, WhenOn
+from consent_middleware.texts import OWN_TEXTS, Texts, load_texts, read_own
 
 __all__ = ["DEFAULT_CATEGORIES", "SECTIONS", "ConsentConfig"]
 
@@ -278,6 +280,11 @@ class ConsentConfig(_Section):
         return self._folder
 
     @property
+    def overrides(self) -> Path | None:
+        """The folder of what the site has in place of ours; None where it has none."""
+        return self._folder / self.site.templates if self.site.templates else None
+
+    @property
     def regime(self) -> Regime:
         """The regime of a visitor of whom nothing is known."""
         return Regime.OPT_IN if self.by_region else Regime(self.site.regime)
@@ -327,9 +334,32 @@ class ConsentConfig(_Section):
             undeclared=(*undeclared, *consent_managers().values()),
         )
 
+    @cached_property
+    def own_texts(self) -> dict[str, Texts]:
+        """The texts of each language that the site has own ones in.
+
+        Raises:
+            ConfigError: Some of them cannot take the place of ours.
+        """
+        if self.overrides is None:
+            return {}
+        own, faults = read_own(self.overrides / OWN_TEXTS, self.site.languages)
+        if faults:
+            raise ConfigError(str(self.overrides), faults)
+        return {language: load_texts(language).over(texts) for language, texts in own.items()}
+
+    def texts(self, language: str) -> Texts:
+        """Return what visitors read in a language: the site's own texts, and ours where it has none.
+
+        Raises:
+            ConfigError: The site's own texts cannot take the place of ours.
+        """
+        return self.own_texts.get(language) or load_texts(language)
+
     def at(self, folder: Path) -> Self:
         """Return this configuration with relative paths starting from another folder."""
         copy = self.model_copy()
+        copy.__dict__.pop("own_texts", None)  # was read from the other folder
         copy._folder = folder  # noqa: SLF001 - its own attribute
         return copy
 

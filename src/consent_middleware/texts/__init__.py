@@ -19,11 +19,13 @@ from consent_middleware.texts.locales import (
     units,
 )
 from consent_middleware.texts.messages import Texts, available_languages, load_texts, plural
+from consent_middleware.texts.own import OWN_TEXTS, prescribed, read_own
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = [
+    "OWN_TEXTS",
     "Texts",
     "available_languages",
     "best_language",
@@ -39,6 +41,8 @@ __all__ = [
     "localised",
     "plural",
     "preferred_languages",
+    "prescribed",
+    "read_own",
     "sentences",
 ]
 

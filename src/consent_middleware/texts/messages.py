@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from copy import copy
 from functools import cache
 from gettext import GNUTranslations, NullTranslations
 from importlib.resources import files
@@ -16,6 +17,7 @@ from consent_middleware.texts.locales import digits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Self
 
 __all__ = ["Texts", "available_languages", "load_texts", "plural"]
 
@@ -58,6 +60,17 @@ class Texts(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._table)
+
+    @property
+    def by_number(self) -> frozenset[str]:
+        """The keys of those that go by a number."""
+        return frozenset(self._pairs)
+
+    def over(self, own: Mapping[str, str]) -> Self:
+        """Return these texts with some plain ones replaced, by key."""
+        found = copy(self)
+        found._table = {**self._table, **own}  # noqa: SLF001 - its own attribute
+        return found
 
     def plural(self, key: str, n: int) -> str:
         """Return the text for a number, with the number filled in for ``{n}``.
