@@ -18,6 +18,7 @@ from werkzeug.serving import make_server
 
 from browser.ways import OWN_PATH, link_header, page, script
 from consent_middleware import asgi, wsgi
+from consent_middleware.holding import Holdings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -246,6 +247,13 @@ document.write('<p id="written">Written</p>');
 """
 
 
+class _NothingWaits(Holdings):
+    """The tags of a site that holds none."""
+
+    def of(self, _: frozenset[str]) -> None:
+        """Let everything through."""
+
+
 @contextmanager
 def serve(
     site: Site, config: Mapping[str, Any] | None, *, tags: bool = True, server: str = "wsgi"
@@ -263,7 +271,7 @@ def serve(
         adapter: Any = asgi if server == "asgi" else wsgi
         app = adapter.ConsentMiddleware(app, config, "a key that is long enough for these tests")
         if not tags:
-            app.site.holdings.of = lambda _: None
+            app.site.holdings = _NothingWaits(app.site.catalog)  # its own: sites that are alike share theirs
     with _uvicorn(app) if server == "asgi" else _werkzeug(app) as port:
         yield port
 
