@@ -3,6 +3,7 @@
 # make conformance  what the law and the specifications ask, by id, and which tests show it
 # make assets what the browser gets of static/banner, built anew
 # make texts  what visitors read: catalogues for translators and what is served of them; LANGUAGE=sw begins another
+# make pictures  the pictures of docs/images, taken anew of the demo
 # make bench  what the middleware adds to a request, beside others, and to a page; how fast choices become records; when a page is painted
 # make soak   servers killed, a database gone, a disk full, again and again: what was acknowledged is there
 PYTHON ?= python3
@@ -11,7 +12,7 @@ PORT   ?= 8000
 SERVER ?= asgi
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint types unit servers-there browser browser-there browser-layers browser-pages conformance assets texts bench soak wheel clean
+.PHONY: demo test lint types unit servers-there browser browser-there browser-layers browser-pages conformance assets texts pictures bench soak wheel clean
 
 $(VENV)/.demo: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "No venv module: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
@@ -77,6 +78,9 @@ assets: $(VENV)/.test
 
 texts: $(VENV)/.test
 	@$(BIN)/python -m tools.build_texts $(LANGUAGE)
+
+pictures: browser-there
+	@$(BIN)/python -m tools.take_pictures
 
 wheel: $(VENV)/.test
 	$(BIN)/python -m build

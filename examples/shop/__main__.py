@@ -72,6 +72,7 @@ def _run(options: argparse.Namespace) -> None:
         serve = prepare(shop, listener, secret_key, _declaration(options.regime))
         print(f"Example Shop, {options.server.upper()}: {_FRAMEWORKS[options.server]}\n")
         print(f"Open      http://{HOST}:{port}")
+        print(f"Gallery   http://{HOST}:{port}/gallery  (every theme, position, state and language)")
         print(f"Tracker   http://localhost:{tracker_port}  (plays Google, Meta and YouTube)")
         print(f"Records   {os.environ.get('CONSENT_RECORDS_URL') or FOLDER / 'consent-records.db'}\n")
         print(f"{_LOOK_FOR}\nCtrl-C ends it.", flush=True)
@@ -142,9 +143,10 @@ def _prepare_asgi(
 ) -> Callable[[], None]:
     import uvicorn  # noqa: PLC0415 - only the server that was asked for
 
-    from examples.shop.asgi_app import create_app  # noqa: PLC0415 - as above
+    from examples.shop.asgi_app import create_app, with_gallery  # noqa: PLC0415 - as above
 
-    settings = uvicorn.Config(create_app(shop, secret_key, config), log_level="warning", lifespan="off")
+    app = with_gallery(create_app(shop, secret_key, config))
+    settings = uvicorn.Config(app, log_level="warning", lifespan="off")
     return partial(uvicorn.Server(settings).run, sockets=[listener])
 
 
@@ -153,11 +155,11 @@ def _prepare_wsgi(
 ) -> Callable[[], None]:
     from werkzeug.serving import make_server  # noqa: PLC0415 - only the server that was asked for
 
-    from examples.shop.wsgi_app import create_app  # noqa: PLC0415 - as above
+    from examples.shop.wsgi_app import create_app, with_gallery  # noqa: PLC0415 - as above
 
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
     host, port = listener.getsockname()
-    app = create_app(shop, secret_key, config)
+    app = with_gallery(create_app(shop, secret_key, config))
     return make_server(host, port, app, threaded=True, fd=listener.fileno()).serve_forever
 
 

@@ -1,4 +1,4 @@
-"""The shop under ASGI: Starlette. The consent comes in with one line, the last one."""
+"""The shop under ASGI: Starlette. The consent comes in with one line, the last one of `create_app`."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.middleware import Middleware
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.responses import Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
 from consent_middleware.asgi import ConsentMiddleware
+from examples.shop.gallery import FRAME, HEADERS, Frame
 from examples.shop.site import CONFIG, Reply, Request, Shop
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from consent_middleware import ConsentConfig
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "with_gallery"]
 
 
 def create_app(shop: Shop, secret_key: str, config: Path | ConsentConfig = CONFIG) -> ConsentMiddleware:
@@ -46,6 +47,16 @@ def create_app(shop: Shop, secret_key: str, config: Path | ConsentConfig = CONFI
     return ConsentMiddleware(app, config, secret_key)
 
 
+def with_gallery(app: ConsentMiddleware) -> Starlette:
+    """Return the app with the gallery's frames beside it, which show other banners than the shop's own."""
+
+    def frame(request: StarletteRequest) -> Response:
+        document = Frame.read(request.query_params).document()
+        return Response(document, headers=HEADERS, media_type="text/html")
+
+    return Starlette(routes=[Route(FRAME, frame), Mount("/", app)])
+
+
 def _asked(request: StarletteRequest, form: dict[str, str]) -> Request:
     return Request(
         method=request.method,
@@ -55,6 +66,7 @@ def _asked(request: StarletteRequest, form: dict[str, str]) -> Request:
         form=form,
         user=lambda: request.session.get("user", ""),
         consent=request.state.consent,
+        query=request.query_params,
     )
 
 

@@ -16,6 +16,8 @@ from urllib.request import urlopen
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from examples.shop.gallery import COLOURS, LANGUAGES, THEMES, WIDTHS, Setting, sections
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -85,6 +87,7 @@ class Request:
         form: Of a POST.
         user: Returns who is logged in, or nothing. Not asked on pages for everyone.
         consent: What the middleware tells the app.
+        query: What stands behind the path.
     """
 
     method: str
@@ -94,6 +97,7 @@ class Request:
     form: Mapping[str, str]
     user: Callable[[], str]
     consent: Consent
+    query: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +155,7 @@ class Shop:
             ("GET", "/privacy"): self._privacy,
             ("GET", "/kiln"): self._kiln,
             ("GET", "/seen"): self._seen,
+            ("GET", "/gallery"): self._gallery,
             ("GET", "/newsletter"): self._newsletter,
             ("GET", "/error"): self._error,
         }
@@ -254,6 +259,17 @@ class Shop:
             received=dict(request.cookies),
             answered=consent.answered,
             units=units,
+        )
+
+    def _gallery(self, request: Request) -> Reply:
+        """Show what the banner can look like; the frames are served beside the middleware."""
+        setting = Setting.read(request.query)
+        return self._page(
+            request,
+            "gallery.html",
+            setting=setting,
+            sections=sections(setting),
+            options={"language": LANGUAGES, "theme": THEMES, "colours": COLOURS, "width": WIDTHS},
         )
 
     def _newsletter(self, request: Request) -> Reply:  # noqa: ARG002 - pages share one signature

@@ -1,20 +1,24 @@
-"""The shop under WSGI: Flask. The consent comes in with one line, the last but one."""
+"""The shop under WSGI: Flask. The consent comes in with one line, the last but one of `create_app`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import flask
+import werkzeug
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from consent_middleware.wsgi import ConsentMiddleware
+from examples.shop.gallery import FRAME, HEADERS, Frame
 from examples.shop.site import CONFIG, Reply, Request, Shop
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from wsgiref.types import WSGIApplication
 
     from consent_middleware import ConsentConfig
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "with_gallery"]
 
 
 def create_app(shop: Shop, secret_key: str, config: Path | ConsentConfig = CONFIG) -> flask.Flask:
@@ -37,6 +41,17 @@ def create_app(shop: Shop, secret_key: str, config: Path | ConsentConfig = CONFI
     return app
 
 
+def with_gallery(app: WSGIApplication) -> WSGIApplication:
+    """Return the app with the gallery's frames beside it, which show other banners than the shop's own."""
+
+    @werkzeug.Request.application
+    def frame(request: werkzeug.Request) -> werkzeug.Response:
+        document = Frame.read(request.args).document()
+        return werkzeug.Response(document, headers=HEADERS, mimetype="text/html")
+
+    return DispatcherMiddleware(app, {FRAME: frame})
+
+
 def _asked(path: str) -> Request:
     request = flask.request
     return Request(
@@ -47,6 +62,7 @@ def _asked(path: str) -> Request:
         form=request.form,
         user=lambda: flask.session.get("user", ""),
         consent=request.environ["consent_middleware.consent"],
+        query=request.args,
     )
 
 
