@@ -266,7 +266,7 @@ def test_what_is_in_another_language_says_so() -> None:
     german = preferences(subject, visitor(config), language="de")
     assert '<span lang="en" dir="auto">Counts visits and shows which pages are read.</span>' in german
     assert '<code dir="ltr">_ga</code> <span lang="en" dir="auto">Tells visitors apart.</span>' in german
-    assert "Google LLC (Vereinigte Staaten)" in german
+    assert "<bdi>Google LLC</bdi> (Vereinigte Staaten)" in german
     assert "<span lang=" not in preferences(subject, visitor(config))
 
 

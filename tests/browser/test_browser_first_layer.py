@@ -193,3 +193,22 @@ def test_a_cross_is_a_refusal_and_says_so(browser: Browser) -> None:
         expect(page.locator("#consent-banner")).to_be_hidden()
         assert page.evaluate("consent.validConsent() && !consent.acceptedCategory('analytics')")
     page.close()
+
+
+@pytest.mark.conformance("REC-1")
+def test_the_preferences_speak_the_language_of_the_page(browser: Browser) -> None:
+    """On a German page the dialog is German, too, whatever the browser prefers; so is the page without scripts."""
+    declared = declaration("en")
+    declared["site"]["languages"] = ["en", "de"]
+    for scripts in (True, False):
+        context = browser.new_context(locale="en-US", java_script_enabled=scripts)
+        page = context.new_page()
+        with launched_site(page_in("de"), declared) as url:
+            page.goto(url)
+            page.get_by_role("button", name="Auswählen", exact=True).click()
+            expect(page.locator("#consent-title")).to_have_text("Cookie-Einstellungen")
+            if scripts:
+                expect(page.locator("#consent-dialog")).to_have_attribute("lang", "de")
+            else:
+                assert page.url == f"{url}_consent/preferences?lang=de"
+        context.close()
