@@ -115,7 +115,6 @@ PARTS: Mapping[str, str] = MappingProxyType(
         "GCM-2": "regions of their own",
         "IAB-1": "a place for a registered consent manager",
         "COOKIE-5": "storage, cleared on withdrawal, as a setting",
-        "A11Y-4": "forced colours and right-to-left",
         "ENF-1": "what cannot be deleted is named",
     }
 )
