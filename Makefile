@@ -12,7 +12,7 @@ PORT   ?= 8000
 SERVER ?= asgi
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint types unit servers-there browser browser-there browser-layers browser-pages conformance assets texts pictures bench soak wheel clean
+.PHONY: demo test lint types unit servers-there browser browser-there browser-half browser-rest conformance assets texts pictures bench soak wheel clean
 
 $(VENV)/.demo: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "No venv module: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
@@ -30,10 +30,10 @@ demo: $(VENV)/.demo
 	@$(BIN)/python -m examples.shop --port $(PORT) --server $(SERVER)
 
 # Cheap checks first. A browser test never skips: without a browser `make test` fails and says what to install.
-# The browser's tests mostly wait, so the others run beside them, and those of the layers beside the rest; each
+# The browser's tests mostly wait, so the others run beside them, and one half of them beside the other; each
 # prints when it is done.
 test: lint types browser-there
-	@$(MAKE) --no-print-directory -j3 --output-sync=target unit browser-layers browser-pages
+	@$(MAKE) --no-print-directory -j3 --output-sync=target unit browser-half browser-rest
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -48,17 +48,18 @@ unit: servers-there
 servers-there: $(VENV)/.test
 	@$(BIN)/python tests/install_servers.py
 
-browser: browser-there browser-layers browser-pages
+browser: browser-there browser-half browser-rest
 
 browser-there: $(VENV)/.test
 	@$(BIN)/python tests/browser/install.py
 
-LAYERS := tests/browser/test_browser_layers.py tests/browser/test_browser_guard.py
-browser-layers: browser-there
-	$(BIN)/python -m pytest -q -m browser $(LAYERS)
+# About half of the browser's tests by time.
+HALF := $(patsubst %,tests/browser/test_browser_%.py,layers guard looks agents)
+browser-half: browser-there
+	$(BIN)/python -m pytest -q -m browser $(HALF)
 
-browser-pages: browser-there
-	$(BIN)/python -m pytest -q -m browser $(addprefix --ignore=,$(LAYERS))
+browser-rest: browser-there
+	$(BIN)/python -m pytest -q -m browser $(addprefix --ignore=,$(HALF))
 
 # Every test that shows an id of tests/conformance/ids.py, in a browser or not, and a table of the ids.
 conformance: browser-there

@@ -50,7 +50,7 @@
     if (name[0] === "!") return withdrawn.includes(name.slice(1));
     const declared = name.split(" ").filter((/** @type {string} */ id) => ids.includes(id));
     if (declared.length) return declared.some(accepted);
-    if (!warned.has(name)) console.warn(`consent: "${name}" is not declared: held back`);
+    if (!warned.has(name)) console.warn(`consent: "${name}" is not declared`);
     warned.add(name);
     return false;
   };
