@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from consent_middleware.catalog import Basis, CookieSpec, builtin_services
-from consent_middleware.config import ConsentConfig, load_config, load_secret_keys
+from consent_middleware.config import (
+    ConsentConfig,
+    derived_key,
+    is_guessable,
+    load_config,
+    load_secret_keys,
+)
 from consent_middleware.errors import ConfigError, Fault
 from consent_middleware.regions import Regime
 from consent_middleware.signals import DntScope, WhenOn
@@ -602,3 +608,20 @@ def test_secret_key_from_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a given environment the process's own is read."""
     monkeypatch.setenv("CONSENT_SECRET_KEY", "from the process")
     assert load_secret_keys(None) == ["from the process"]
+
+
+def test_a_derived_key_is_its_secrets_own() -> None:
+    """The same for a text and its bytes, another for another secret, and never the secret itself."""
+    secret = "a-secret-of-32-characters-length"
+    key = derived_key(secret)
+    assert (key, len(key)) == (derived_key(secret.encode()), 64)
+    assert len({key, secret, derived_key(secret + "x")}) == 3
+
+
+@pytest.mark.parametrize(
+    ("key", "guessable"),
+    [("dev", True), (b"\xff" * 15, True), ("change-me-to-32-random-characters", True), ("k" * 16, False)],
+)
+def test_a_key_that_can_be_guessed(key: str | bytes, guessable: bool) -> None:  # noqa: FBT001
+    """Short, or copied from an example."""
+    assert is_guessable(key) is guessable

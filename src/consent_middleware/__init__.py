@@ -4,6 +4,7 @@ One line adds it::
 
     from consent_middleware.asgi import ConsentMiddleware  # FastAPI, Starlette, ...
     from consent_middleware.wsgi import ConsentMiddleware  # Flask, ...
+    from consent_middleware.flask import Consent  # Flask, with tags for its templates and more
 
 Importing this package imports no framework and opens nothing.
 """

@@ -323,6 +323,13 @@ class Banner:
         texts = self._texts(language)
         return ". ".join(str(texts[f"notice_{notice.value.replace('-', '_')}"]) for notice in notices)
 
+    def refusal(self, language: str, unit: str) -> str:
+        """Return why a page or an action is not there for who has not granted a unit, and where to change that."""
+        services, texts = self._catalog.services, self._texts(language)
+        name = services[unit].name if unit in services else self._views.title(unit, language)
+        title, change = str(texts["held_title"]), str(texts["banner_change"])
+        return f"{title.format(name=name)}. {change.format(link=texts['link'])}"
+
     def message(self, language: str, key: str) -> str:
         """Return one text in a language."""
         return str(self._texts(language)[key])

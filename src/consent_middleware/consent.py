@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NoReturn, Protocol
 
+from consent_middleware.errors import ConsentError
+from consent_middleware.policy import OPT_IN
 from consent_middleware.snapshot import Snapshot
 
 if TYPE_CHECKING:
@@ -21,11 +23,45 @@ class _Exchange(Protocol):
     site: Site
     base: str
 
+    @property
+    def visitor_language(self) -> str: ...
+
     def read(self) -> Visitor: ...
 
     def identify(self, subject: str | None) -> None: ...
 
     def stage(self, granted: frozenset[str]) -> None: ...
+
+
+class _Nobody:
+    """Stands for a request that the middleware has not seen: nobody was asked, and no signal was read."""
+
+    __slots__ = ("base", "site")
+
+    def __init__(self, site: Site, base: str) -> None:
+        self.site = site
+        self.base = base
+
+    @property
+    def visitor_language(self) -> str:
+        return self.site.languages[0]
+
+    def read(self) -> Visitor:
+        # Silence allows nothing here, whatever the site's regime: a signal may have been sent.
+        see, now = self.site.visitors.see, self.site.clock()
+        return see(None, None, None, secure=False, now=now, circumstances=OPT_IN).visitor
+
+    def identify(self, subject: str | None) -> None:
+        self._refuse(f"consent.identify({subject!r})")
+
+    def stage(self, granted: frozenset[str]) -> None:
+        self._refuse(f"consent.update() to {', '.join(sorted(granted))}")
+
+    def _refuse(self, what: str) -> NoReturn:
+        hint = (
+            "Call it while the site answers a visitor's request, or use consent_middleware.Records in a job."
+        )
+        raise ConsentError(f"{what}: there is no visitor, since the middleware saw no request here. {hint}")
 
 
 class Consent:
@@ -38,6 +74,28 @@ class Consent:
 
     def __init__(self, exchange: _Exchange) -> None:
         self._exchange = exchange
+
+    @classmethod
+    def of_nobody(cls, site: Site, base: str = "") -> Consent:
+        """Return the consent where no visitor is: in a job, a command, or a test without the middleware.
+
+        Nothing is answered, and only what needs no consent is allowed; it cannot be changed.
+
+        Args:
+            site: Whose categories and services can be asked for.
+            base: Where the app is mounted (``root_path`` / ``SCRIPT_NAME``).
+        """
+        return cls(_Nobody(site, base))
+
+    @property
+    def site(self) -> Site:
+        """The site that asks: its declaration and texts, the same for everyone."""
+        return self._exchange.site
+
+    @property
+    def language(self) -> str:
+        """The site's language that suits the visitor best."""
+        return self._exchange.visitor_language
 
     def allows(self, unit: str) -> bool:
         """Return whether a category or service may run.

@@ -17,7 +17,7 @@ from consent_middleware.assets import Assets
 from consent_middleware.banner import Banner
 from consent_middleware.choices import Choices
 from consent_middleware.codec import ChoiceCodec
-from consent_middleware.config import ConsentConfig, load_config, load_secret_keys
+from consent_middleware.config import ConsentConfig, is_guessable, load_config, load_secret_keys
 from consent_middleware.csp import Policies, Violations, missing_sources
 from consent_middleware.endpoints import CSP_REPORT, Endpoints
 from consent_middleware.errors import StoreError
@@ -57,8 +57,6 @@ __all__ = ["ConfigSource", "Hooks", "Site"]
 
 ConfigSource = str | PathLike[str] | Mapping[str, Any] | ConsentConfig | None
 _NONCE = re.compile(r"'nonce-[^']*'")
-_SHORT_KEY = 16
-_PLACEHOLDER = "change-me"
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,7 +319,7 @@ class Site:
         return Journal(store, self._folder)
 
     def _warn(self, keys: list[str]) -> None:
-        if any(len(key) < _SHORT_KEY or key.startswith(_PLACEHOLDER) for key in keys):
+        if any(map(is_guessable, keys)):
             _warning("a secret key can be guessed; make one: consent-middleware keys new")
         if self.config.cookies.unknown == "allow":
             _warning('[cookies] unknown = "allow": cookies that nobody declares are set without consent.')

@@ -9,9 +9,9 @@ from pathlib import Path
 import click
 
 from consent_middleware.catalog import builtin_services
+from consent_middleware.cli.opening import declared
 from consent_middleware.cli.policy import policy
 from consent_middleware.cli.records import records
-from consent_middleware.config import load_config
 from consent_middleware.errors import ConfigError
 from consent_middleware.policy_page import review_advice
 from consent_middleware.site import Site
@@ -72,7 +72,7 @@ def check(config: Path | None) -> None:
       consent-middleware check --config site/consent.toml
     """  # noqa: D301 - as above
     try:
-        found = load_config(config)
+        found = declared(config)
         Site(found, secret_key="a key that only this check uses")  # noqa: S106 - signs nothing that is kept
     except ConfigError as error:
         click.echo(str(error), err=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from consent_middleware.config import ConsentConfig
+    from consent_middleware.site import ConfigSource
 
 __all__ = [
     "Failure",
+    "Preset",
+    "declared",
     "in_words",
     "moment",
     "opened",
@@ -75,6 +79,35 @@ def _config_words(error: ConfigError) -> str:
     return f"{error.source}: {fault.path}{': ' if fault.path else ''}{fault.problem}{hint}"
 
 
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """What a framework's own command line knows of its app; stands for ``--config`` where that is not given.
+
+    Attributes:
+        config: The app's declaration.
+        secret_key: The keys it runs with; None: ``CONSENT_SECRET_KEY``.
+    """
+
+    config: ConfigSource
+    secret_key: tuple[str, ...] | None
+
+    @classmethod
+    def found(cls, given: Path | None) -> Preset:
+        """Return what a command is about: the declaration it was given, else the app it runs for, if any."""
+        context = click.get_current_context(silent=True)
+        preset = context.find_object(cls) if context and given is None else None
+        return preset or cls(given, None)
+
+
+def declared(config: Path | None) -> ConsentConfig:
+    """Return the declaration that a command is about.
+
+    Raises:
+        ConfigError: With every fault found.
+    """
+    return load_config(Preset.found(config).config)
+
+
 @contextmanager
 def opened(config: Path | None, *, makes: bool = False) -> Iterator[Records]:
     """Open the records of a declaration, for one command.
@@ -85,9 +118,9 @@ def opened(config: Path | None, *, makes: bool = False) -> Iterator[Records]:
             command may be somebody else than the site, which could then not write into it.
     """
     with in_words():
-        found = load_config(config)
+        found = declared(config)
         with quiet():
-            records = Records(Site(found))
+            records = Records(Site(found, Preset.found(config).secret_key))
         if not makes:
             _check_file(found)
         try:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import click
 
-from consent_middleware.cli.opening import in_words, quiet, with_config
-from consent_middleware.config import load_config
+from consent_middleware.cli.opening import declared, in_words, quiet, with_config
 from consent_middleware.policy_markdown import markdown
 from consent_middleware.policy_page import facts
 from consent_middleware.site import Site
@@ -45,7 +44,7 @@ def policy(config: Path | None, language: str | None, form: str, output: Path | 
       2  it could not be done
     """  # noqa: D301 - click's own mark for a block that keeps its lines
     with in_words():
-        found = load_config(config)
+        found = declared(config)
         wanted = language or found.site.languages[0]
         if form == "md":
             text = markdown(facts(found, wanted))

@@ -5,6 +5,7 @@ Reads a file, a dict of the same shape or a `ConsentConfig`. Every fault is foun
 
 from __future__ import annotations
 
+import hmac
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -17,7 +18,11 @@ from consent_middleware.config.faults import cross_faults, shape_fault
 from consent_middleware.config.model import ConsentConfig
 from consent_middleware.errors import ConfigError, Fault
 
-__all__ = ["ConsentConfig", "load_config", "load_secret_keys"]
+__all__ = ["ConsentConfig", "derived_key", "is_guessable", "load_config", "load_secret_keys"]
+
+_LABEL = b"consent-middleware: a key of its own, made from the site's secret key"
+_SHORT_KEY = 16
+_PLACEHOLDER = "change-me"
 
 
 def load_config(
@@ -114,3 +119,14 @@ def load_secret_keys(
             "secret_key", [Fault("secret_key", "there is no secret to sign the consent cookie with.", hint)]
         )
     return keys
+
+
+def derived_key(secret: str | bytes) -> str:
+    """Return the key that a site's general secret key makes for us: never the one that signs its sessions."""
+    return hmac.digest(secret if isinstance(secret, bytes) else secret.encode(), _LABEL, "sha256").hex()
+
+
+def is_guessable(key: str | bytes) -> bool:
+    """Return whether a secret is short, or left over from an example."""
+    text = key.decode("latin-1") if isinstance(key, bytes) else key
+    return len(text) < _SHORT_KEY or text.startswith(_PLACEHOLDER)
