@@ -21,7 +21,7 @@ FLOORS = {
     "policy": 2, "codec": 2, "filters": 2, "holding": 2, "csp": 2, "html": 2, "caching": 2, "visitor": 2, "links": 3, "whereabouts": 3,
     "endpoints": 3, "replies": 3, "rights": 3, "history": 3, "choices": 3, "banner": 3, "overrides": 3, "rehearsal": 3, "shapes": 3, "vetting": 3, "views": 3, "policy_page": 3, "policy_markdown": 3, "wellknown": 3, "assets": 3, "records": 3, "reporting": 3,
     "request": 3,
-    "geo": 3,
+    "geo": 3, "stack": 3,
     "exchange": 4, "response": 4, "rendering": 4, "page": 4, "consent": 4, "site": 4, "snapshot": 3, "owner": 4,
     "asgi": 5, "wsgi": 5, "jinja": 5,
     "cli": 6,  # click, no web framework; a framework's own command line offers the same commands

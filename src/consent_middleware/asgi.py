@@ -6,6 +6,7 @@ Pure ASGI: nothing is buffered but a response's start, contextvars and disconnec
 from __future__ import annotations
 
 import inspect
+import logging
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from consent_middleware.replies import MAX_BODY
 from consent_middleware.reporting import logger
 from consent_middleware.response import Response
 from consent_middleware.site import ConfigSource, Hooks, Site
+from consent_middleware.stack import escapes, is_added, root_path
 
 if TYPE_CHECKING:
     from consent_middleware.caching import Headers
@@ -68,13 +70,14 @@ class ConsentMiddleware:
         on_change: Callable[[Any], Any] | None = None,
         on_opt_out: Callable[[Any], Any] | None = None,
     ) -> None:
-        if isinstance(app, ConsentMiddleware):
+        if isinstance(app, ConsentMiddleware) or is_added(app, ConsentMiddleware):
             hint = "Add the middleware once, or wrap the app once, not both."
             raise ConfigError("ConsentMiddleware", [Fault("app", "is wrapped already.", hint)])
         if not callable(app) or hasattr(app, "wsgi_app"):
             hint = "Use consent_middleware.wsgi for Flask, Django's WSGI and the like."
             raise ConfigError("ConsentMiddleware", [Fault("app", "is no ASGI app.", hint)])
         self.app = app
+        self._root_path = root_path(app)
         hooks = Hooks(region, age_class, subject, skip, nonce, on_change, on_opt_out)
         self.site = Site(config, secret_key, hooks=hooks)
 
@@ -82,6 +85,9 @@ class ConsentMiddleware:
         """Serve one connection."""
         kind = scope["type"]
         if kind not in {"http", "websocket"} or _MARK in scope:
+            if kind == "lifespan":  # nothing can be added to the app any more
+                for words in escapes(scope.get("app"), ConsentMiddleware):
+                    self.site.reporter.once(logging.WARNING, ("outside", words), words)
             await self.app(scope, receive, send)
             return
         given = scope.get("headers")
@@ -91,7 +97,7 @@ class ConsentMiddleware:
             headers = scope["headers"] = _listed(given)
         found = dict(headers)
         header = (found if len(found) == len(headers) else _joined(headers)).get
-        base, path = (scope.get("root_path") or "").rstrip("/"), scope["path"]
+        base, path = (self._root_path or scope.get("root_path") or "").rstrip("/"), scope["path"]
         if base and path.startswith(base + "/"):  # servers differ in whether `path` holds both
             path = path[len(base) :]
         site = self.site

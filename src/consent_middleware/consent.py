@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from typing import TYPE_CHECKING, NoReturn, Protocol
+from urllib.parse import quote
 
+from markupsafe import Markup
+
+from consent_middleware.catalog.model import ESSENTIAL
 from consent_middleware.errors import ConsentError
 from consent_middleware.policy import OPT_IN
+from consent_middleware.regions import Regime
+from consent_middleware.signals import NO_SIGNALS, Signals
 from consent_middleware.snapshot import Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from consent_middleware.regions import Regime
-    from consent_middleware.signals import Signals
     from consent_middleware.site import Site
     from consent_middleware.visitor import Visitor
 
-__all__ = ["Consent"]
+__all__ = ["Consent", "unanswered"]
+
+
+_NONE_RAN = "no ConsentMiddleware ran for this request. Wrap the app: app = ConsentMiddleware(app, ...)."
 
 
 class _Exchange(Protocol):
@@ -136,6 +144,28 @@ class Consent:
         """Where the visitor changes the choice; the same for everyone."""
         return f"{self._exchange.base}{self._exchange.site.config.site.path}/preferences"
 
+    def link(self, text: str = "", language: str = "") -> Markup:
+        """Return a link to the preferences, the same for everyone; a click opens them in the page where scripts run.
+
+        Args:
+            text: What the link says; by default what the banner calls it.
+            language: One of the site's, for the words and the preferences; by default the words are in its first, and the
+                preferences in the visitor's.
+
+        Raises:
+            ValueError: The site does not have this language.
+        """
+        config = self._exchange.site.config
+        languages = config.site.languages
+        spoken = language or languages[0]
+        if spoken not in languages:
+            raise ValueError(f"{spoken!r} is none of the site's languages: {', '.join(languages)}")
+        words = config.texts(spoken)
+        # Asking for the visitor's regime would make the page personal.
+        label = text or (words["your_choices"] if config.site.regime == "opt-out" else words["link"])
+        href = quote(self.preferences_url) + (f"?lang={language}" if language else "")
+        return Markup('<a href="{}" data-consent="preferences">{}</a>').format(href, label)
+
     def snapshot(self) -> Snapshot:
         """Return the consent as it is now: small and picklable, for a job that runs outside this request."""
         return Snapshot.of(self._exchange.read(), self._exchange.site.catalog)
@@ -175,3 +205,64 @@ class Consent:
             if not yes and unit in catalog.services:
                 granted.discard(catalog.services[unit].category)
         self._exchange.stage(frozenset(granted))
+
+
+def unanswered() -> Consent:
+    """Return the consent of nobody, for code that asks where no middleware ran: nothing is answered, nothing granted."""
+    return _Unanswered()
+
+
+class _Unanswered(Consent):
+    """Knows no site, so no id is unknown, and there is no page to send anybody to."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        """Need no request."""
+
+    @property
+    def site(self) -> NoReturn:
+        raise ConsentError(f"consent.site: {_NONE_RAN}")
+
+    @property
+    def language(self) -> str:
+        return ""
+
+    def allows(self, unit: str) -> bool:
+        return unit == ESSENTIAL
+
+    @property
+    def answered(self) -> bool:
+        return False
+
+    @property
+    def granted(self) -> frozenset[str]:
+        return frozenset({ESSENTIAL})
+
+    @property
+    def signals(self) -> Signals:
+        return NO_SIGNALS
+
+    @property
+    def regime(self) -> Regime:
+        return Regime.OPT_IN
+
+    @property
+    def reasons(self) -> Mapping[str, str]:
+        return defaultdict(lambda: "denied: no ConsentMiddleware ran")
+
+    @property
+    def preferences_url(self) -> str:
+        return ""
+
+    def link(self, text: str = "", language: str = "") -> Markup:  # noqa: ARG002 - as its base
+        return Markup()
+
+    def snapshot(self) -> Snapshot:
+        return Snapshot(self.granted, frozenset(), False, NO_SIGNALS, Regime.OPT_IN, None, 0, "")  # noqa: FBT003 - `answered`
+
+    def identify(self, subject: str | None) -> None:
+        """Change nothing: nothing is granted to any account."""
+
+    def update(self, changes: Mapping[str, bool]) -> NoReturn:  # noqa: ARG002 - as its base
+        raise ConsentError(f"consent.update(): {_NONE_RAN}")

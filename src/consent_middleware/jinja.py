@@ -23,7 +23,6 @@ from markupsafe import Markup, escape
 
 from consent_middleware.consent import Consent
 from consent_middleware.errors import UnknownIdError
-from consent_middleware.regions import Regime
 from consent_middleware.urls import read_url
 
 if TYPE_CHECKING:
@@ -146,17 +145,8 @@ def consent_link(context: Context, text: str = "", *, language: str = "", **attr
     Raises:
         ValueError: The site does not speak the language, or an attribute has no such name.
     """
-    consent = _consent_of(context)
-    site = consent.site
-    if language and language not in site.languages:
-        raise ValueError(
-            f"consent_link: the site has no language {language!r}, but {', '.join(site.languages)}."
-        )
-    key = "your_choices" if site.config.regime is Regime.OPT_OUT else "link"
-    words = text or site.banner.message(language or site.languages[0], key)
-    url = f"{consent.preferences_url}?lang={language}" if language else consent.preferences_url
-    given = _attributes({"href": url, "data-consent": "preferences", **attributes})
-    return Markup(f"<a{given}>{escape(words)}</a>")  # noqa: S704 - all of it is escaped
+    link = _consent_of(context).link(text, language)
+    return link.replace("<a", Markup(f"<a{_attributes(attributes)}"), 1)  # noqa: S704 - they are escaped
 
 
 @pass_context

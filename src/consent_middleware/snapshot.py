@@ -25,7 +25,7 @@ class Snapshot:
 
     Attributes:
         granted: The ids of every category and service that may run.
-        known: Every id that the site declares.
+        known: Every id that the site declares; none where no middleware ran, and then no id is unknown.
         answered: Whether the visitor has answered about everything that is asked.
         signals: The opt-out preference signals.
         regime: The law that applies.
@@ -64,7 +64,7 @@ class Snapshot:
         Raises:
             UnknownIdError: The site declares no such id.
         """
-        if unit not in self.known:
+        if self.known and unit not in self.known:
             nearest = get_close_matches(unit, self.known, n=1)
             raise UnknownIdError(unit, tuple(sorted(self.known)), nearest[0] if nearest else None)
         return unit in self.granted

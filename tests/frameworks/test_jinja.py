@@ -201,7 +201,7 @@ def test_a_links_words_language_and_attributes(site: Site) -> None:
     """Everything is escaped; the visitor's language is there for who wants it."""
     source = '{{ consent_link("<Wahl>", language=consent.language, class_="a\\"b", aria_label="x", hidden=true, id=none) }}'
     assert render(site, source) == (
-        '<a href="/app/_consent/preferences?lang=de" data-consent="preferences" class="a&#34;b" aria-label="x" hidden>'
+        '<a class="a&#34;b" aria-label="x" hidden href="/app/_consent/preferences?lang=de" data-consent="preferences">'
         "&lt;Wahl&gt;</a>"
     )
     assert ">Cookie-Einstellungen</a>" in render(site, '{{ consent_link(language="de") }}')
@@ -215,7 +215,7 @@ def test_a_link_where_silence_allows(declaration: Callable[..., Any]) -> None:
 
 def test_a_language_that_the_site_does_not_speak(site: Site) -> None:
     """An error that names those it does."""
-    with pytest.raises(ValueError, match="no language 'fr', but en, de"):
+    with pytest.raises(ValueError, match="'fr' is none of the site's languages: en, de"):
         render(site, '{{ consent_link(language="fr") }}')
 
 

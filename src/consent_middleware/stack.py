@@ -1,0 +1,102 @@
+"""What a Starlette or FastAPI app tells of its own make-up, and what of it escapes a middleware that was added to it.
+
+Reads attributes only, so no framework is imported; an app that has none of them tells nothing. Standing outside is no
+fault by itself: compression, CORS and host checks belong there. What escapes shows in the code of what stands outside:
+who sets cookies or answers with pages names what it does that with.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from itertools import takewhile
+from types import CodeType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["escapes", "is_added", "root_path"]
+
+_TELLING = frozenset({"set_cookie", "HTMLResponse", "TemplateResponse"})
+_FRAMEWORK = frozenset({"starlette", "fastapi", "builtins"})  # known: a session's cookie is the app's own
+_REMEDY = (
+    "Wrap the whole app, below everything that is added to it: app = ConsentMiddleware(app, ...); "
+    "or else add ConsentMiddleware last (in a list of middleware: first)."
+)
+_WRAP = "Wrap the whole app instead, below everything that is added to it: app = ConsentMiddleware(app, ...)."
+
+
+def is_added(app: object, kind: type) -> bool:
+    """Return whether a middleware of this class was added to an app."""
+    return any(_is(added, kind) for added in getattr(app, "user_middleware", ()))
+
+
+def root_path(app: object) -> str:
+    """Return the root path that a FastAPI app gives itself, which what is wrapped round it does not see."""
+    path = getattr(app, "root_path", "") if hasattr(app, "user_middleware") else ""
+    return path if isinstance(path, str) else ""
+
+
+def escapes(app: object, kind: type) -> list[str]:
+    """Return in words what of an app stands outside a middleware that was added to it, and sets cookies or answers with pages.
+
+    Args:
+        app: The app that the middleware was added to; None where it is wrapped.
+        kind: The middleware's class.
+    """
+    if not is_added(app, kind):
+        return []
+    added = getattr(app, "user_middleware", ())
+    words = [
+        f"{_name(part)} stands outside ConsentMiddleware: its cookies are not held, and its pages get no banner. {_REMEDY}"
+        for outer in takewhile(lambda one: not _is(one, kind), added)
+        for part in _parts(outer)
+        if _tells(part)
+    ]
+    handlers = getattr(app, "exception_handlers", {})
+    words += [
+        f"{_name(handler)}, the handler for {'500' if key == 500 else 'Exception'}, answers outside ConsentMiddleware, since "
+        f"add_middleware puts it inside the error handling: this page gets no banner, and its cookies are not held. {_WRAP}"
+        for key, handler in handlers.items()
+        if key in (500, Exception) and _tells(handler)
+    ]
+    return words
+
+
+def _is(added: object, kind: type) -> bool:
+    cls = getattr(added, "cls", None)
+    return isinstance(cls, type) and issubclass(cls, kind)
+
+
+def _parts(added: Any) -> Iterator[object]:
+    """Yield a middleware's class and the functions it is given, like that of ``@app.middleware("http")``."""
+    yield added.cls
+    yield from (value for value in (*added.args, *added.kwargs.values()) if callable(value))
+
+
+def _tells(part: Any) -> bool:
+    """Return whether the code of a class or function sets cookies or answers with pages."""
+    if isinstance(part, partial):
+        return _tells(part.func)
+    if isinstance(part, type):
+        own = (base for base in part.__mro__ if base.__module__.partition(".")[0] not in _FRAMEWORK)
+        return any(
+            _tells(value) for base in own for value in vars(base).values() if not isinstance(value, type)
+        )
+    function = getattr(part, "__func__", part)  # of a method
+    return _names(getattr(function, "__code__", None))
+
+
+def _names(constant: object) -> bool:
+    """Return whether a code, or a constant in it, names what sets cookies or answers with pages."""
+    if isinstance(constant, CodeType):
+        return not _TELLING.isdisjoint(constant.co_names) or _names(constant.co_consts)
+    if isinstance(constant, tuple):
+        return any(_names(one) for one in constant)
+    text = constant.decode("latin-1") if isinstance(constant, bytes) else constant
+    return isinstance(text, str) and text.lower() == "set-cookie"
+
+
+def _name(part: object) -> str:
+    found = part.func if isinstance(part, partial) else part
+    return str(getattr(found, "__qualname__", type(found).__qualname__))
