@@ -78,8 +78,10 @@ def test_checking_writes_nothing(declared: Path) -> None:
 def test_report_mode_says_how_to_go_on(declared: Path) -> None:
     """In mode `report` the next step is named."""
     declared.write_text(SOUND.replace("[controller]", 'mode = "report"\n[controller]'), "utf-8")
-    last = run("check", "--config", str(declared)).output.splitlines()[-1]
-    assert last == 'No cookie is held back yet. When the log is quiet, set [site] mode = "enforce".'
+    told = run("check", "--config", str(declared)).output.splitlines()[-5:]
+    assert told[0] == "Report mode: no cookie and no tag is held back yet. What remains:"
+    assert [line.split()[0] for line in told[1:]] == ["1.", "2.", "3.", "4."]
+    assert told[-1].endswith('set [site] mode = "enforce".')
 
 
 def test_the_catalogue_is_listed() -> None:
@@ -163,10 +165,13 @@ def test_no_help_shows_a_mark_of_its_source(words: tuple[str, ...]) -> None:
 @pytest.mark.parametrize(
     ("words", "line"),
     [
+        ((), "    consent-middleware init              begin: consent.toml, a key, the lines to paste"),
         ((), "    consent-middleware keys new          print a new secret key"),
         ((), "    consent-middleware check             check consent.toml in this folder"),
         (("keys", "new"), '    export CONSENT_SECRET_KEY="$(consent-middleware keys new)"'),
+        (("init",), "    consent-middleware init"),
         (("check",), "    consent-middleware check --config site/consent.toml"),
+        (("check",), "    consent-middleware check --url https://shop.example"),
         (("catalog",), "    consent-middleware catalog google"),
     ],
 )
@@ -177,7 +182,15 @@ def test_an_example_is_a_line_of_its_own(words: tuple[str, ...], line: str) -> N
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["-h"], ["keys", "-h"], ["keys", "new", "-h"], ["check", "-h"], ["catalog", "-h"]],
+    [
+        ["--help"],
+        ["-h"],
+        ["keys", "-h"],
+        ["keys", "new", "-h"],
+        ["check", "-h"],
+        ["init", "-h"],
+        ["catalog", "-h"],
+    ],
 )
 def test_every_command_explains_itself(arguments: list[str]) -> None:
     """Help is there at every level, in the short form too."""

@@ -360,8 +360,8 @@ class _Commands(click.Group):
         )
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of the commands."""
-        return _main().list_commands(ctx)
+        """Return the names of the commands; an app that has this one has begun already."""
+        return [name for name in _main().list_commands(ctx) if name != "init"]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command by its name."""

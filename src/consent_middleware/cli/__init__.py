@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from datetime import UTC, datetime
-from pathlib import Path
 
 import click
 
 from consent_middleware.catalog import builtin_services
-from consent_middleware.cli.opening import declared
+from consent_middleware.cli.beginning import init
+from consent_middleware.cli.checking import check
 from consent_middleware.cli.policy import policy
 from consent_middleware.cli.records import records
-from consent_middleware.errors import ConfigError
-from consent_middleware.policy_page import review_advice
-from consent_middleware.site import Site
 
 __all__ = ["main"]
 
@@ -26,8 +22,10 @@ def main() -> None:
 
     \b
     Examples:
-      consent-middleware keys new          print a new secret key
+      consent-middleware init              begin: consent.toml, a key, the lines to paste
       consent-middleware check             check consent.toml in this folder
+      consent-middleware check --url https://shop.example    look at the deployed site
+      consent-middleware keys new          print a new secret key
       consent-middleware catalog           list the services that "use" knows
       consent-middleware policy            write the cookie policy
       consent-middleware records stats     count how visitors answered
@@ -35,6 +33,8 @@ def main() -> None:
     """  # noqa: D301 - click's own mark for a block that keeps its lines
 
 
+main.add_command(init)
+main.add_command(check)
 main.add_command(policy)
 main.add_command(records)
 
@@ -53,42 +53,12 @@ def keys_new() -> None:
       export CONSENT_SECRET_KEY="$(consent-middleware keys new)"
 
     To rotate, put the new key behind the old one, comma-separated: the last signs, all verify.
-    """  # noqa: D301 - as above
-    click.echo(secrets.token_urlsafe(32))
-
-
-@main.command()
-@click.option(
-    "--config",
-    type=click.Path(path_type=Path),
-    default=None,
-    help="The declaration; default: CONSENT_CONFIG, else consent.toml in this folder.",
-)
-def check(config: Path | None) -> None:
-    """Check a declaration and say what it declares. Exit code 1 where something is wrong.
 
     \b
-    Example:
-      consent-middleware check --config site/consent.toml
+    Exit codes:
+      0  done
     """  # noqa: D301 - as above
-    try:
-        found = declared(config)
-        Site(found, secret_key="a key that only this check uses")  # noqa: S106 - signs nothing that is kept
-    except ConfigError as error:
-        click.echo(str(error), err=True)
-        raise SystemExit(1) from None
-    catalog = found.catalog
-    click.echo(
-        f"{found.site.name}: {len(catalog.services)} services, mode {found.site.mode}, regime {found.site.regime}."
-    )
-    for service in catalog.services.values():
-        click.echo(
-            f"  {service.category:<12} {service.id}: cookies {len(service.cookies)}, hosts {len(service.hosts)}"
-        )
-    if advice := review_advice(found.site.updated, datetime.now(UTC).date()):
-        click.echo(advice)
-    if found.site.mode == "report":
-        click.echo('No cookie is held back yet. When the log is quiet, set [site] mode = "enforce".')
+    click.echo(secrets.token_urlsafe(32))
 
 
 @main.command("catalog")
@@ -99,6 +69,11 @@ def catalog_list(word: str) -> None:
     \b
     Example:
       consent-middleware catalog google
+
+    \b
+    Exit codes:
+      0  done
+      1  the word is in no service
     """  # noqa: D301 - as above
     found = [
         s for s in builtin_services().values() if word.lower() in f"{s.id} {s.name} {s.provider}".lower()

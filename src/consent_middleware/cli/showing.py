@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from consent_middleware.records.statistics import Rates, Refused, Statistics
     from consent_middleware.records.verification import Report
 
-__all__ = ["history_lines", "plain", "report_lines", "statistics_lines"]
+__all__ = ["history_lines", "one_line", "plain", "report_lines", "statistics_lines"]
 
 _MOST_REFUSED = 15
 _ONE_OF = {
@@ -32,7 +32,8 @@ def plain(text: str) -> str:
     return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
-def _inline(value: object) -> str:
+def one_line(value: object) -> str:
+    """Return what stands in one line, without what would steer a terminal."""
     return plain(str(value)).replace("\n", " ").replace("\t", " ")
 
 
@@ -70,13 +71,13 @@ def _rates_rows(title: str, rates: Sequence[Rates]) -> Iterator[list[str]]:
     yield [title, "answers", *(word for state in State for word in (state.value, ""))]
     for one in rates:
         told = (word for state in State for word in (f"{one.count(state):,}", _percent(one.share(state))))
-        yield [_inline(one.label) or ("unknown" if title else "all"), f"{one.total:,}", *told]
+        yield [one_line(one.label) or ("unknown" if title else "all"), f"{one.total:,}", *told]
 
 
 def _refused_lines(found: Statistics) -> Iterator[str]:
     shown: tuple[Refused, ...] = found.refused[:_MOST_REFUSED]
     rows = [
-        [_inline(one.id), f"{one.asked:,}", f"{one.refused:,}", _percent(one.refused / one.asked)]
+        [one_line(one.id), f"{one.asked:,}", f"{one.refused:,}", _percent(one.refused / one.asked)]
         for one in shown
     ]
     if rows:
@@ -128,11 +129,11 @@ def history_lines(found: dict[str, Any], aside: frozenset[str]) -> Iterator[str]
         if place:
             yield ""
         event = receipt["event"]
-        yield f"{event['time']}  {_inline(event['state'])}, by {_inline(event['method'])}"
+        yield f"{event['time']}  {one_line(event['state'])}, by {one_line(event['method'])}"
         facts = _facts(receipt, is_aside=receipt["record_id"] in aside)
         for name, value in facts.items():
             if value:
-                yield f"  {name:<12}{_inline(value)}"
+                yield f"  {name:<12}{one_line(value)}"
 
 
 def _facts(receipt: dict[str, Any], *, is_aside: bool) -> dict[str, str | None]:
@@ -177,6 +178,6 @@ def report_lines(report: Report) -> Iterator[str]:
     if report.is_clean:
         yield "Everything is as it was written."
     for finding in report.findings:
-        yield f"{finding.kind:<12}{_inline(finding.where)}  {_inline(finding.text)}"
+        yield f"{finding.kind:<12}{one_line(finding.where)}  {one_line(finding.text)}"
     if report.more:
         yield f"... and {report.more:,} more."
