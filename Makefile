@@ -1,5 +1,6 @@
 # make demo   a small site with consent, on http://127.0.0.1:8000
 # make test   everything: lint, types, tests, a real browser
+# make test-oldest  the oldest Django that we say works
 # make conformance  what the law and the specifications ask, by id, and which tests show it
 # make assets what the browser gets of static/banner, built anew
 # make texts  what visitors read: catalogues for translators and what is served of them; LANGUAGE=sw begins another
@@ -12,7 +13,7 @@ PORT   ?= 8000
 SERVER ?= asgi
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint types unit servers-there browser browser-there browser-half browser-rest conformance assets texts pictures bench soak wheel clean
+.PHONY: demo test test-oldest lint types unit servers-there browser browser-there browser-half browser-rest conformance assets texts pictures bench soak wheel clean
 
 $(VENV)/.demo: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "No venv module: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
@@ -64,6 +65,11 @@ browser-rest: browser-there
 # Every test that shows an id of tests/conformance/ids.py, in a browser or not, and a table of the ids.
 conformance: browser-there
 	$(BIN)/python -m pytest -q --conformance
+
+# The oldest version of a framework that we say works, in a folder of its own.
+test-oldest: $(VENV)/.test
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target build/oldest 'django==4.2.*'
+	PYTHONPATH=build/oldest $(BIN)/python -m pytest -q tests/frameworks/test_django.py
 
 bench: servers-there browser-there
 	$(BIN)/python benchmarks/overhead.py

@@ -378,7 +378,7 @@ def test_the_lines_put_the_banner_into_a_page(
     monkeypatch.setenv("CONSENT_SECRET_KEY", "k" * 32)
     scope: dict[str, Any] = {"__name__": "pasted"}
     exec(app, scope)
-    exec(detect(folder, id_).fill(frameworks.paste_of(FRAMEWORKS[id_]).lines), scope)
+    exec(detect(folder, id_).fill(FRAMEWORKS[id_].paste.lines), scope)
     ask = ask_wsgi if id_ in {"flask", "wsgi"} else ask_asgi
     assert "consent-banner" in ask(scope["app"])
 

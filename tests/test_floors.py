@@ -23,7 +23,7 @@ FLOORS = {
     "request": 3,
     "geo": 3, "stack": 3,
     "exchange": 4, "response": 4, "rendering": 4, "page": 4, "consent": 4, "site": 4, "snapshot": 3, "owner": 4,
-    "asgi": 5, "wsgi": 5, "jinja": 5,
+    "asgi": 5, "wsgi": 5, "effects": 5, "environ": 5, "jinja": 5,
     "cli": 6,  # click, no web framework; a framework's own command line offers the same commands
     "flask": 6, "starlette": 6, "django": 6,
     "": 6,  # the package's own face re-exports; nothing below may import from it

@@ -35,10 +35,11 @@ if TYPE_CHECKING:
     from flask.typing import ResponseReturnValue, RouteCallable
 
     from consent_middleware.config import ConsentConfig
+    from consent_middleware.environ import Environ
     from consent_middleware.exchange import Exchange
     from consent_middleware.request import ConsentRequest
     from consent_middleware.site import ConfigSource
-    from consent_middleware.wsgi import App, Environ, StartResponse
+    from consent_middleware.wsgi import App, StartResponse
 
 __all__ = ["Consent", "requires_consent"]
 

@@ -12,32 +12,34 @@ from dataclasses import fields
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
+from consent_middleware import effects
+from consent_middleware.environ import (
+    Environ,
+    EnvironHeader,
+    all_headers,
+    edited_headers,
+    inner_environ,
+    is_whole,
+)
 from consent_middleware.errors import ConfigError, Fault
 from consent_middleware.exchange import WELL_KNOWN, Exchange
 from consent_middleware.replies import MAX_BODY
-from consent_middleware.reporting import logger
 from consent_middleware.response import Response
 from consent_middleware.site import ConfigSource, Hooks, Site
 
 if TYPE_CHECKING:
     from consent_middleware.caching import Headers
-    from consent_middleware.choices import Outcome
     from consent_middleware.replies import Reply
     from consent_middleware.request import ConsentRequest
 
 __all__ = ["ConsentMiddleware"]
 
-Environ = dict[str, Any]
 Write = Callable[[bytes], object]
 StartResponse = Callable[..., Write]
 App = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 _CONSENT = "consent_middleware.consent"
 _ACTIVE = "consent_middleware.active"
-# What `edit_request` may change, and what it looks at.
-_EDITABLE = {b"cookie": "HTTP_COOKIE", b"accept-encoding": "HTTP_ACCEPT_ENCODING"}
-_VALIDATORS = {b"if-none-match": "HTTP_IF_NONE_MATCH", b"if-modified-since": "HTTP_IF_MODIFIED_SINCE"}
-_KEYS = {**_EDITABLE, **_VALIDATORS}
 
 
 class ConsentMiddleware:
@@ -106,15 +108,15 @@ class ConsentMiddleware:
             environ.get("wsgi.url_scheme", "http"),
             base.rstrip("/"),
             path,
-            _Header(environ).get,
+            EnvironHeader(environ).get,
             site.clock(),
         )
         if site.sources.are_kept:
             exchange.client = environ.get("REMOTE_ADDR")
         if site.looks and not path.startswith(site.files):
-            _look(environ, exchange)
-        if site.outbox is not None and site.outbox.is_due:
-            _deliver(site)
+            client = environ.get("REMOTE_ADDR") or None
+            effects.look(exchange, lambda: _hook_request(environ, exchange), client)
+        effects.deliver(site)
         if path.startswith(site.prefix):
             return self._answer(exchange, environ, start_response)
         reply = exchange.well_known() if path.startswith(WELL_KNOWN) else None
@@ -130,10 +132,12 @@ class ConsentMiddleware:
         site = self.site
         if site.hooks.skip is not None:
             exchange.skip = bool(site.hooks.skip(_hook_request(environ, exchange)))
-        environ = _inner_environ(environ, exchange)
+        edited = edited_headers(environ, exchange)
+        if edited is not None:
+            environ = inner_environ(environ, edited)
         environ[_CONSENT] = exchange.consent
         environ[_ACTIVE] = exchange
-        responder = _Responder(site, exchange, environ, start_response)
+        responder = _Responder(exchange, environ, start_response)
         try:
             return responder.body(self.app(environ, responder.start_response))
         except BaseException:
@@ -145,42 +149,10 @@ class ConsentMiddleware:
         site, method = self.site, environ["REQUEST_METHOD"]
         body = _read_body(environ) if site.endpoints.wants_body(method) else b""
         query = environ.get("QUERY_STRING", "").encode("latin-1", "replace")
-        reply = site.endpoints.answer(exchange.own_request(query, body))
-        if reply.outcome is not None and not _commit(site, reply.outcome):
-            reply = reply.otherwise or reply
-        reply = site.fulfil(reply)
+        reply = effects.answer(exchange, query, body)
         start_response(_status_line(reply.status), _strings(exchange.finish(reply)))
-        if site.outbox is not None and site.outbox.is_due:
-            _deliver(site)
+        effects.deliver(site)
         return [] if method == "HEAD" else [reply.body]
-
-
-class _Header:
-    """Look up a request header in an environ by its lower-case name."""
-
-    __slots__ = ("_environ",)
-
-    def __init__(self, environ: Environ) -> None:
-        self._environ = environ
-
-    def get(self, name: bytes) -> bytes | None:
-        environ = self._environ
-        key = _ENVIRON_KEYS.get(name) or _environ_key(name)
-        value = environ.get(key)
-        if value is None and name == b"host":
-            value = f"{environ.get('SERVER_NAME', '')}:{environ.get('SERVER_PORT', '')}"
-        return None if value is None else value.encode("latin-1", "replace")
-
-
-def _environ_key(name: bytes) -> str:
-    text = name.decode("latin-1").upper().replace("-", "_")
-    key = text if text in {"CONTENT_TYPE", "CONTENT_LENGTH"} else f"HTTP_{text}"
-    if len(_ENVIRON_KEYS) < 64:
-        _ENVIRON_KEYS[name] = key
-    return key
-
-
-_ENVIRON_KEYS: dict[bytes, str] = {}
 
 
 class _Responder:
@@ -194,13 +166,11 @@ class _Responder:
         "_response",
         "_sent",
         "_server",
-        "_site",
         "_started",
         "_writer",
     )
 
-    def __init__(self, site: Site, exchange: Exchange, environ: Environ, server: StartResponse) -> None:
-        self._site = site
+    def __init__(self, exchange: Exchange, environ: Environ, server: StartResponse) -> None:
         self._exchange = exchange
         self._environ = environ
         self._server = server
@@ -212,7 +182,8 @@ class _Responder:
     def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Write:
         """Take the app's status and headers; they go on at once unless a document's must wait."""
         if not self._started:
-            self._prepare()
+            exchange = self._exchange
+            effects.settle(exchange, lambda: _hook_request(self._environ, exchange))
         given = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         answer = self._exchange.respond(int(status[:3]), given)
         self._started = True
@@ -261,16 +232,6 @@ class _Responder:
             self._writer = self._release(response)
         if self._writer is not None:
             self._writer(data)
-
-    def _prepare(self) -> None:
-        """Settle what the exchange needs before the headers: a staged choice, the app's nonce."""
-        exchange, nonce = self._exchange, self._site.hooks.nonce
-        if exchange.identifies and exchange.seen.unbound:
-            self._site.bind(exchange)
-        if exchange.staged is not None and not _commit(self._site, exchange.staged):
-            exchange.drop_staged()
-        if nonce is not None:
-            exchange.use_nonce(nonce(_hook_request(self._environ, exchange)))
 
 
 class _Body:
@@ -359,92 +320,21 @@ class _Fallback:
             close()
 
 
-def _inner_environ(environ: Environ, exchange: Exchange) -> Environ:
-    """Return the environ the app sees: the very same one unless a header in it must differ."""
-    given = [
-        (name, environ[key].encode("latin-1", "replace")) for name, key in _KEYS.items() if key in environ
-    ]
-    edited = exchange.edit_request(given) if given else None
-    if edited is None:
-        return environ
-    kept = dict(edited)
-    inner = dict(environ)
-    for name, _ in given:
-        if name in kept:
-            inner[_KEYS[name]] = kept[name].decode("latin-1")
-        else:
-            del inner[_KEYS[name]]
-    return inner
-
-
 def _read_body(environ: Environ) -> bytes:
     """Return a request's body, but no more than shows that it is too long."""
     length = environ.get("CONTENT_LENGTH") or ""
-    least = 0
     if length.isascii() and length.isdigit():
-        least = wanted = min(int(length[:10]), MAX_BODY + 1)  # ten digits say enough
+        wanted = min(int(length[:10]), MAX_BODY + 1)  # ten digits say enough
     elif environ.get("wsgi.input_terminated"):
         wanted = MAX_BODY + 1
     else:
         return b""
     data: bytes = environ["wsgi.input"].read(wanted)
-    return data if len(data) >= least else b""  # half a form might grant more than the whole would
-
-
-def _look(environ: Environ, exchange: Exchange) -> None:
-    """Ask the site's hooks who this is, and where; one that fails knows nothing."""
-    site = exchange.site
-    said: dict[str, object] = {}
-    if site.about_visitor:
-        request = _hook_request(environ, exchange)
-        for name, hook in site.about_visitor:
-            try:
-                said[name] = hook(request)
-            except Exception:  # noqa: BLE001 - what the site's own code does not know is unknown
-                logger.exception("consent_middleware: the %s hook failed; it counts as unknown", name)
-    client = environ.get("REMOTE_ADDR") or None
-    exchange.circumstances = site.whereabouts.circumstances(said, exchange.header, client)
-    if exchange.seen.unbound:
-        site.bind(exchange)
-
-
-def _deliver(site: Site) -> None:
-    """Tell the site of the opt-outs that it has not been told of yet."""
-    outbox, hook = site.outbox, site.hooks.on_opt_out
-    if outbox is None or hook is None:
-        return
-    for record in outbox.waiting():
-        try:
-            hook(record)
-        except Exception:  # noqa: BLE001 - it is told again
-            logger.exception("consent_middleware: the on_opt_out hook failed; it is called again later")
-        else:
-            outbox.done(record)
-
-
-def _commit(site: Site, outcome: Outcome) -> bool:
-    """Make a choice durable; return whether it may be acknowledged."""
-    if not (outcome.effects or outcome.erases):
-        return True
-    durable = site.commit(outcome)
-    if durable is None:
-        return False
-    if site.hooks.on_change is not None:
-        for record in durable:
-            try:
-                site.hooks.on_change(record)
-            except Exception:  # noqa: BLE001 - the choice is durable; the site's own code must not undo it
-                logger.exception("the on_change hook failed")
-    return True
+    return data if is_whole(data, environ, MAX_BODY + 1) else b""
 
 
 def _hook_request(environ: Environ, exchange: Exchange) -> ConsentRequest:
-    headers = {
-        key[5:].replace("_", "-").lower().encode("latin-1"): value.encode("latin-1", "replace")
-        for key, value in environ.items()
-        if key.startswith("HTTP_")
-    }
-    return exchange.hook_request(headers, environ.get("REMOTE_ADDR") or None, environ)
+    return exchange.hook_request(all_headers(environ), environ.get("REMOTE_ADDR") or None, environ)
 
 
 def _status_line(status: int) -> str:

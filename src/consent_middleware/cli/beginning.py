@@ -14,7 +14,7 @@ import click
 
 from consent_middleware.catalog import builtin_services
 from consent_middleware.cli.declaring import KEY, declaration, has_key, keep_out, put_key
-from consent_middleware.cli.frameworks import FRAMEWORKS, detect, paste_of
+from consent_middleware.cli.frameworks import FRAMEWORKS, detect
 from consent_middleware.cli.opening import in_words
 from consent_middleware.cli.searching import search
 from consent_middleware.cli.showing import one_line
@@ -202,7 +202,7 @@ def _next_steps(project: Project) -> Iterator[str]:
 
 
 def _paste(project: Project, framework: Framework) -> Iterator[str]:
-    paste = paste_of(framework)
+    paste = framework.paste
     name = "" if project.framework else f" ({framework.name})"
     yield ""
     yield f"Paste {project.fill(paste.where)}{name}:"

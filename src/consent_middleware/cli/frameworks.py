@@ -143,23 +143,6 @@ FRAMEWORKS = {
 }
 """By id; where several could be meant, the first is."""
 
-# How it is done where this version has no module for the framework.
-_PLAIN = {
-    "django": Paste(
-        f"{_WSGI}application = ConsentMiddleware(application)", "at the end of {package}/wsgi.py"
-    ),
-    "flask": Paste(
-        f"{_WSGI}{{app}}.wsgi_app = ConsentMiddleware({{app}}.wsgi_app)",
-        "into {file}, below the line that makes {app}",
-    ),
-}
-
-
-def paste_of(framework: Framework) -> Paste:
-    """Return what is pasted for a framework with this version."""
-    plain = _PLAIN.get(framework.id)
-    return plain if plain and find_spec(f"consent_middleware.{framework.id}") is None else framework.paste
-
 
 def detect(folder: Path, wanted: str = "") -> Project:
     """Find out what a site is made with: by its code, by what it asks to be installed, by what is installed.
