@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import multiprocessing
+import sqlite3
 import sys
 import threading
 import time
@@ -365,6 +366,37 @@ def test_threads_open_a_database_at_once(store_url: str) -> None:
         assert len(ids(url)) == 8
         for one in stores:
             one.close()
+
+
+def test_a_switch_to_the_log_that_is_turned_away_is_tried_again(tmp_path: Path) -> None:
+    """SQLite answers "locked" at once to whoever switches a file while another does; here each is told so three times."""
+    cursor = Turned(sqlite3.connect(tmp_path / "a.db"), times=3)
+    schema._write_ahead(cursor)
+    assert cursor.said == ["locked"] * 3 + ["wal"]
+    broken = Turned(sqlite3.connect(tmp_path / "b.db"), times=1, code=sqlite3.SQLITE_IOERR)
+    with pytest.raises(sqlite3.OperationalError):
+        schema._write_ahead(broken)
+    for one in (cursor, broken):
+        one.connection.close()
+
+
+class Turned:
+    """A cursor that is turned away a few times."""
+
+    def __init__(self, connection: sqlite3.Connection, times: int, code: int = sqlite3.SQLITE_BUSY) -> None:
+        self.connection = connection
+        self.said: list[str] = []
+        self._times = times
+        self._code = code
+
+    def execute(self, statement: str) -> None:
+        """Do it, or not yet."""
+        if len(self.said) < self._times:
+            self.said.append("locked")
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = self._code
+            raise error
+        self.said += self.connection.execute(statement).fetchone()
 
 
 @contextmanager

@@ -5,6 +5,8 @@ One schema for SQLite, PostgreSQL and MySQL/MariaDB. Plain indexes find records 
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +51,7 @@ __all__ = [
 
 SCHEMA = 2
 _PATIENCE_S = 5
+_PAUSE_S = 0.02
 _LOCK = 0x636F6E73656E74  # "consent": the number of the advisory lock under which the tables are made
 
 _metadata = MetaData()
@@ -184,14 +187,24 @@ def _durable_sqlite(connection: Any, _record: object) -> None:
     """A commit survives a power cut, readers never block the writer, writers wait for each other, erased is gone."""
     connection.isolation_level = None  # transactions begin where `_begin` says so
     cursor = connection.cursor()
-    for pragma in (
-        f"busy_timeout={_PATIENCE_S * 1000}",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "secure_delete=ON",
-    ):
+    for pragma in (f"busy_timeout={_PATIENCE_S * 1000}", "synchronous=FULL", "secure_delete=ON"):
         cursor.execute(f"PRAGMA {pragma}")
+    _write_ahead(cursor)
     cursor.close()
+
+
+def _write_ahead(cursor: Any) -> None:
+    """Switch a file to its write-ahead log; of several who do so at once SQLite turns some away without waiting."""
+    end = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            cursor.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                raise
+            time.sleep(_PAUSE_S)
+        else:
+            return
 
 
 def _durable_postgresql(connection: Any, _record: object) -> None:
