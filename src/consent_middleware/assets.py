@@ -109,14 +109,15 @@ class Assets:
             files["banner.css"] += _built(f"theme-{theme}.css")
         files["banner.css"] += style
         self.hash = hashlib.sha256(b"".join(files.values())).hexdigest()[:12]
-        self._files = {
-            name: Asset(name, _TYPES[name.rpartition(".")[2]], data, gzip.compress(data, 9, mtime=0))
-            for name, data in files.items()
-        }
+        self._files = {name: _asset(name, data) for name, data in files.items()}
 
     def get(self, name: str) -> Asset | None:
         """Return a file by name."""
         return self._files.get(name)
+
+
+def _asset(name: str, data: bytes) -> Asset:
+    return Asset(name, _TYPES[name.rpartition(".")[2]], data, gzip.compress(data, 9, mtime=0))
 
 
 def _with_table(parts: Iterable[str], site: Mapping[str, Any]) -> bytes:
@@ -163,13 +164,7 @@ def site_table(
         # As the cookie begins, by the page's protocol.
         "names": {f"{scheme}:": f"{names.name(secure=scheme == 'https')}=v1" for scheme in ("https", "http")},
         "fp": catalog.fingerprint,
-        "units": [
-            *map(row, catalog.units),
-            *(
-                [unit, "", _ALWAYS, *([catalog.services[unit].category] if unit in catalog.services else [])]
-                for unit in sorted(catalog.always.difference(catalog.units))
-            ),
-        ],
+        "units": [*map(row, catalog.units), *_always_on(catalog)],
         "size": state_size(catalog),
         "life": rules.lifetime_s(circumstances.regime),
         "quiet": ((1 if honour.gpc else 0) | (2 if honour.dnt else 0))
@@ -183,6 +178,13 @@ def site_table(
     if reload:
         table["reload"] = True
     return table
+
+
+def _always_on(catalog: Catalog) -> Iterator[list[str | int]]:
+    """Yield the rows of what nobody is asked about."""
+    for unit in sorted(catalog.always.difference(catalog.units)):
+        service = catalog.services.get(unit)
+        yield [unit, "", _ALWAYS, *([service.category] if service else [])]
 
 
 def guard_mode(circumstances: Circumstances) -> int:
