@@ -39,7 +39,7 @@
   /** @type {any} The guard of the document that made this one: what it knows holds here too. */
   let above;
   try {
-    above = page.parent.consent[KEY][SITE.fp];
+    above = page.parent.consent?.[KEY][SITE.fp];
   } catch {}
 
   /** @param {string} id @returns {boolean} */
@@ -78,14 +78,14 @@
   // Elements
 
   // A string for SVG is read as HTML, where <image> is <img>.
-  const URLS = /^((link|script|image|img|use|feimage) (xlink:)?href|\S+ (src|srcset|data|poster|background|imagesrcset))$/i;
+  const URLS = /^((link|script|ima?ge?|use|feimage) (xlink:)?href|\S+ ((image)?src(set)?|data|poster|background))$/i;
   /** @type {Set<any>} Held where no look at the document finds them: not in it yet, or in a shadow root. */
   const loose = new Set();
 
   /** Keeps a URL for later, or forgets one that was kept. @param {any} el @param {string} name @param {any} value */
   const keep = (el, name, value) => {
     const { dataset: data, localName, rel } = el;
-    if (!data || el[KEY] || !URLS.test(`${localName} ${name}`) || (rel && !/style|pre[flrc]|icon|dns|mod|mani/.test(rel))) return;
+    if (!data || el[KEY] || !URLS.test(`${localName} ${name}`) || (rel && !/style|pre[flrc]|icon|mani/.test(rel))) return;
     name = name.toLowerCase();
     const found = /set$/.test(name) ? String(value).split(/[\s,]+/).map(waits).find(Boolean) : waits(value);
     const script = localName === "script";
@@ -121,7 +121,7 @@
   /** HTML with what it holds back; what holds nothing back is the very same. @param {any} html @param {string} [head] what goes in front */
   const written = (html, head = "") => {
     let text = html;
-    if (/(href|src|srcset|data|poster|background)\s*=/i.test(html)) {
+    if (/(href|src(set)?|data|poster|background)\s*=/i.test(html)) {
       const box = inert.createElement("template");
       box.innerHTML = html;
       if (sweep(box.content)) text = trust().createHTML(box.innerHTML);
@@ -158,17 +158,10 @@
     } catch {}
   };
 
-  /** @type {Test} */
-  const entering = (args, self, go) => {
-    const found = go();
-    enter(found);
-    return found;
-  };
-
   /** Asks nobody, so that it fails as without a network. @type {Test} */
   const elsewhere = (args, self, go, name) => {
     const at = +(name === "open");
-    if (waits(args[at]?.url ?? args[at])) args[at] = "about:blank";
+    if (waits(args[at]?.url ?? args[at])) args[at] = "data:";
   };
 
   /** @param {any} win */
@@ -228,7 +221,8 @@
       if (stored(args[0])) args[1] = 0;
     });
 
-    const types = Object.getOwnPropertyNames(win).filter((name) => /^(HTML|SVG).+t$/.test(name)).join(" ");
+    // Only what may load something: the browser builds every kind that is looked at, and there are some 140.
+    const types = Object.getOwnPropertyNames(win).filter((name) => /^(HTML|SVG)(Li|Sc|I|FEI|Fr|Em|Ob|M|V|So|Tr|Bo|U)/.test(name)).join(" ");
     on(types + " Element Attr Node SVGAnimatedString", "href src srcset data poster background imageSrcset value nodeValue textContent baseVal attributes",
       (args, self, go, name) => {
         // A map of attributes and an animated string do not say whose they are.
@@ -240,12 +234,15 @@
         const el = self[KEY] || self.ownerElement;
         return keep(el || self, el ? self.name || "href" : name, args[0]);
       });
-    on(types, "contentWindow contentDocument", entering);
-    on("", "open", entering);
+    on(types + " ", "contentWindow contentDocument open", (args, self, go) => {
+      const found = go();
+      enter(found);
+      return found;
+    });
 
     on("Element NamedNodeMap", "setAttribute setAttributeNS setAttributeNode setAttributeNodeNS setNamedItem setNamedItemNS", (args, self, go, name) => {
       const [node] = args;
-      if (node?.nodeType) return keep(self[KEY] || self, node.name, node.value);
+      if (node?.ownerDocument) return keep(self[KEY] || self, node.name, node.value);
       const at = 1 + /S$/.test(name);
       if (/^srcdoc$/i.test(args[at - 1]) && "srcdoc" in self) return self.srcdoc = args[at];
       return keep(self, args[at - 1], args[at]);
@@ -255,7 +252,7 @@
         if (self.ownerDocument === inert) return;
         const at = +(name[0] === "i" && args.length > 1);
         if (name[0] === "w" && args.length > 1) args.splice(0, args.length, args.join(""));
-        args[at] = written(args[at], name === "srcdoc" ? inner : "");
+        args[at] = written(args[at], name === "srcdoc" ? `<script src="${src}" nonce="${nonce}"><\/script>` : "");
       });
     on("Node Element CharacterData Document DocumentFragment Range",
       "appendChild insertBefore replaceChild append prepend replaceChildren before after replaceWith insertAdjacentElement importNode adoptNode insertNode",
@@ -273,7 +270,6 @@
     on("Navigator", "sendBeacon", ([url]) => waits(url) && false);
   };
 
-  const inner = `<script src="${src}" nonce="${nonce}"><\/script>`;
   page.consent = {
     acceptedCategory: accepted,
     acceptedService: accepted,

@@ -144,8 +144,8 @@ STORED = {
 REFUSED = {
     "WebSocket": "SyntaxError",
     "EventSource": "error",
-    "Worker": "SecurityError",
-    "SharedWorker": "SecurityError",
+    "Worker": "error",
+    "SharedWorker": "error",
     "WebTransport": "SyntaxError",
 }
 
