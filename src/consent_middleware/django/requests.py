@@ -46,8 +46,9 @@ class _Header:
         value = self._get(name)
         if name == b"accept-language" and settings.USE_I18N and _LOCALE in settings.MIDDLEWARE:
             # First what the visitor has chosen on this site; then what the browser says.
-            chosen = get_language_from_request(self._request).encode("ascii", "replace")
-            return b", ".join((chosen, value)) if value else chosen
+            # Django 4.2.0 may say None.
+            chosen = (get_language_from_request(self._request) or "").encode("ascii", "replace")
+            return b", ".join(filter(None, (chosen, value))) or None
         return value
 
     def _host(self) -> bytes | None:
