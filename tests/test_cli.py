@@ -69,6 +69,26 @@ def test_a_sound_declaration_in_the_current_folder(declared: Path, monkeypatch: 
     assert run("check").exit_code == 0
 
 
+def test_the_types_know_the_sites_ids(declared: Path) -> None:
+    """What the file says and what standard output says are the same: the declaration's ids, and nothing is left open."""
+    target = declared.parent / "consent.d.ts"
+    found = run("types", "--config", str(declared))
+    assert run("types", "--config", str(declared), "--output", str(target)).exit_code == 0
+    assert target.read_text("utf-8") == found.output
+    assert (
+        'type Category = "analytics" | "essential" | "functional" | "marketing" | "performance";'
+        in found.output
+    )
+    assert 'type Service = "google-analytics" | "youtube";' in found.output
+    assert "= string;" not in found.output
+
+
+def test_the_types_of_a_site_without_services(declared: Path) -> None:
+    """No id of a service is right there."""
+    declared.write_text(SOUND.replace('use = ["youtube", "google-analytics"]', ""), "utf-8")
+    assert "type Service = never;" in run("types", "--config", str(declared)).output
+
+
 def test_checking_writes_nothing(declared: Path) -> None:
     """No database is made by looking at a declaration."""
     run("check", "--config", str(declared))

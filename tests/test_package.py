@@ -94,7 +94,7 @@ def test_the_wheel_holds_everything(wheel: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
-    ["py.typed", "templates/banner.html", "static/banner/guard.js", "catalog/presets.toml", "texts/en.toml",
+    ["py.typed", "templates/banner.html", "static/banner/guard.js", "static/consent.d.ts", "catalog/presets.toml", "texts/en.toml",
      "texts/mo/de.mo", "texts/cldr/de.json", "texts/cldr/LICENSE", "catalog/services/google-analytics.toml"],
 )  # fmt: skip
 def test_the_wheel_holds_each_kind_of_file(wheel: Path, name: str) -> None:

@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 __all__ = ["WELL_KNOWN", "Exchange"]
 
 _WORKERS = frozenset({b"worker", b"sharedworker", b"serviceworker"})
-_HTML = (b"text/html", b"application/xhtml+xml")
+# The last one is what Turbo Streams are: fragments, whose tags wait like any other's.
+_HTML = (b"text/html", b"application/xhtml+xml", b"text/vnd.turbo-stream.html")
 _NO_GZIP = re.compile(rb"gzip\s*;\s*q\s*=\s*0(?:\.0*)?\s*(?:,|\Z)")
 _NONCE = re.compile(r"[A-Za-z0-9+/_=-]{1,256}\Z")
 _PORT = re.compile(r":\d+\Z")

@@ -47,12 +47,14 @@ class PageKind:
         coding: Its content coding, empty for none.
         names_charset: Whether the content type does; else a ``<meta charset>`` must stay early.
         xhtml: Whether it must be well-formed.
+        is_stream: Whether it is a Turbo Stream, which is a fragment whoever asks.
     """
 
     rewritable: bool
     coding: bytes
     names_charset: bool
     xhtml: bool
+    is_stream: bool
 
     @property
     def gzipped(self) -> bool:
@@ -74,7 +76,8 @@ def page_kind(content_type: bytes, content_encoding: bytes, disposition: bytes) 
         rewritable=not (charset and _WIDE.search(charset[1])) and disposition[:10].lower() != b"attachment",
         coding=b"" if coding == b"identity" else coding,
         names_charset=charset is not None,
-        xhtml=content_type[:9].lower() != b"text/html",
+        xhtml=content_type[:5].lower() != b"text/",
+        is_stream=content_type[:9].lower() == b"text/vnd.",
     )
 
 

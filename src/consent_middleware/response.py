@@ -260,6 +260,8 @@ class Response:
 
     def _is_page(self, kind: PageKind) -> bool:
         """Return whether this is a page that gets our markup."""
+        if kind.is_stream:
+            return False
         header = self._exchange.header
         if not self._rendering.is_shared:  # a shared page must not depend on who asks for it
             mode = header(b"sec-fetch-mode")

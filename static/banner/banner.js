@@ -26,6 +26,7 @@
   const accepted = consent.acceptedService;
   /** Whether everything that is asked about is granted. */
   const isAll = () => ids.every((id, i) => accepted(id) || !(site.units[i][2] & 4));
+  const isAny = () => ids.some((id) => accepted(id) && !always.includes(id));
   let known = ids.filter(accepted);
 
   // Lifting
@@ -88,16 +89,19 @@
     if (el.localName === "source") el.parentNode?.load?.();
   }
 
+  /** Settles once it has come or failed, or nobody waits any longer. @param {any} el */
+  const over = (el) => new Promise((done) => {
+    for (const type of ["load", "error"]) el.addEventListener(type, done);
+    setTimeout(done, PATIENCE_MS);
+  });
+
   /** Settles once a script has run or failed. @param {any} held */
   function run(held) {
     if (held.matches(`:is(${WAITING})`)) {
       // The element itself: the page may listen to it. What fires no event is not waited for.
-      const over = !held.noModule && /^$|module|(java|ecma)script/.test(held.dataset.type || "") && new Promise((done) => {
-        for (const type of ["load", "error"]) held.addEventListener(type, done, { once: true });
-        setTimeout(done, PATIENCE_MS);
-      });
+      const ran = !held.noModule && /^$|module|(java|ecma)script/.test(held.dataset.type || "") && over(held);
       restore(held);
-      return over;
+      return ran;
     }
     // A clone passes Trusted Types; only source and text need the policy.
     const script = held.cloneNode();
@@ -108,12 +112,8 @@
     script.nonce = held.nonce;
     if (src) script.src = trust().createScriptURL(src);
     else script.text = trust().createScript(held.text);
-    const over = src && new Promise((done) => {
-      script.onload = script.onerror = done;
-      setTimeout(done, PATIENCE_MS);
-    });
     held.replaceWith(script);
-    return over;
+    return src && over(script);
   }
 
   /** @param {any} el */
@@ -172,13 +172,13 @@
   // What stands in a held frame
 
   /** @param {any} el */
-  const isPlaceholder = (el) => el.localName === "iframe" && /data-consent-load|consent-held/.test(el.getAttribute("srcdoc") || "");
+  const isPlaceholder = (el) => /data-consent-load|consent-held/.test(el.srcdoc);
   const prepared = new WeakSet();
 
   /** Shows the buttons of a held frame's document, which need a script. @param {any} frame */
   function reveal(frame) {
     if (!isPlaceholder(frame)) return;
-    for (const button of $$("[data-consent-load]", frame.contentDocument || document.createElement("p"))) {
+    for (const button of $$("[data-consent-load]", frame.contentDocument || frame)) {
       button.hidden = false;
       button.onclick = () => {
         const { consentLoad, unit } = button.dataset;
@@ -241,15 +241,14 @@
 
   /** Whom the page has asked for anything, as the browser itself remembers: services, or categories of those that nobody declared. */
   const contacted = () => new Set(performance.getEntriesByType("resource").flatMap(({ name }) => {
-    const { hostname, pathname } = new URL(name, location.href);
+    const { hostname, pathname } = new URL(name);
     return (hostname !== location.hostname && core.find(hostname + pathname)) || [];
   })).size;
 
   /** Says what holds now, where the visitor looks next, with a way back. @param {any} status @param {string[]} before @param {boolean} first @param {string} [receipt] */
   function report(status, before, first, receipt) {
     const { saved, needed, all, count, undo, receipt: name } = status.dataset;
-    const some = ids.filter((id) => accepted(id) && !always.includes(id)).length;
-    const words = some ? isAll() ? all : saved : `${needed} ${count?.replace("{n}", String(contacted()))}`;
+    const words = isAny() ? isAll() ? all : saved : `${needed} ${count?.replace("{n}", String(contacted()))}`;
     const back = make("button", { type: "button", textContent: undo });
     // What held before holds again; who had not answered yet is asked again.
     back.onclick = async () => {
@@ -288,12 +287,14 @@
     return true;
   }
 
+  /** Itself or what it stands in; a form's field named "closest" would hide the method. @param {any} el @param {string} css @returns {any} */
+  const above = (el, css) => el instanceof Element && Element.prototype.closest.call(el, css);
+
   // Captured: before libraries that take over forms.
   document.addEventListener("submit", async (event) => {
     const form = /** @type {any} */ (event.target);
     const button = /** @type {any} */ (event.submitter);
-    // A field named "matches" would hide the form's own method.
-    if (!(form instanceof Element) || !Element.prototype.matches.call(form, "#consent-banner form,#consent-form") || !button?.value) return;
+    if (!above(form, "#consent-banner form,#consent-form") || !button?.value) return;
     event.preventDefault();
     if (busy) return;
     busy = true;
@@ -314,12 +315,11 @@
   /** @type {Promise<unknown> | undefined} */
   let coming;
   /** @param {any} el */
-  const arrives = (el) => new Promise((done) => {
-    el.onload = el.onerror = done;
-    setTimeout(done, PATIENCE_MS);
+  const arrives = (el) => {
     el.nonce = nonce;
     document.head.append(el);
-  });
+    return over(el);
+  };
   const preferences = () => coming ??= Promise.all([
     arrives(make("link", { rel: "stylesheet", href: `${files}form.css` })),
     arrives(make("script", { src: trust().createScriptURL(`${files}preferences.js`) })),
@@ -331,13 +331,10 @@
     return core.show ? core.show(from) : location.assign(`${base}preferences`);
   }
 
-  document.addEventListener("click", ({ target }) => {
-    const link = target instanceof Element && /** @type {any} */ (target.closest("[ping]"));
-    if (link && link.ping.split(/\s+/).some(core.waits)) link.removeAttribute("ping");
-  }, true);
-
   document.addEventListener("click", (event) => {
-    const from = event.target instanceof Element && /** @type {any} */ (Element.prototype.closest.call(event.target, '[data-consent="preferences"]'));
+    const pings = above(event.target, "[ping]");
+    if (pings && pings.ping.split(/\s+/).some(core.waits)) pings.removeAttribute("ping");
+    const from = above(event.target, '[data-consent="preferences"]');
     if (!from || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
     show(from);
@@ -359,7 +356,7 @@
   /** @param {boolean} service @param {boolean} yes */
   const list = (service, yes) => ids.filter((id) => id in category === service && accepted(id) === yes);
   consent.getUserPreferences = () => ({
-    acceptType: isAll() ? "all" : ids.some((id) => !always.includes(id) && accepted(id)) ? "custom" : "necessary",
+    acceptType: isAll() ? "all" : isAny() ? "custom" : "necessary",
     acceptedCategories: list(false, true),
     rejectedCategories: list(false, false),
     acceptedServices: list(true, true),
@@ -370,6 +367,19 @@
 
   /** @type {any} */
   let banner;
+  /** @type {any} */
+  let link;
+  /** @type {any} */
+  let style;
+  /**
+   * What stands on a page once: who swaps the body, or all of the page, takes it out, or brings copies from a cache.
+   * @param {any} one ours, once there is one @param {string} css @param {"append" | "prepend"} put
+   */
+  function once(one, css, put) {
+    for (const el of $$(css)) if (el !== (one ??= el)) el.remove();
+    if (one && !one.isConnected) document.body[put](one);
+    return one;
+  }
   /** Tells the style sheet how much room the banner takes. */
   function measure() {
     if (!shown(banner)) return;
@@ -381,7 +391,7 @@
 
   /** A page may cover the banner without meaning to: then it goes above everything, and the site hears of it, not of the visitor (ENF-6). */
   function check() {
-    const reject = $("button", banner || document.createElement("i"));
+    const reject = $("#consent-banner button");
     if (!shown(reject)) return;
     const { x, y, width, height } = reject.getBoundingClientRect();
     const top = document.elementFromPoint(x + width / 2, y + height / 2);
@@ -395,7 +405,9 @@
     placeholders();
     liftAll();
     if ($("#consent-form:not([data-ready])")) preferences().then(() => core.fill?.());
-    if (banner !== (banner = $("#consent-banner")) && banner) sizes.observe(banner);
+    style = once(style, "link[href$='/banner.css']", "append");
+    link = once(link, "#consent-link", "append");
+    if (banner !== (banner = once(banner, "#consent-banner", "prepend"))) sizes.observe(banner);
   }
   new MutationObserver((changes) => {
     if (changes.some((change) => change.addedNodes.length)) scan();
@@ -408,16 +420,15 @@
     const tag = $("script[data-shared]");
     if (!tag || !(tag.dataset.shared || navigator.globalPrivacyControl || navigator.doNotTrack === "1")) return;
     try {
-      const { mode, status, link } = await (await fetch(`${base}state.json`, { headers: { Accept: "application/json" } })).json();
+      const { mode, status, link: html } = await (await fetch(`${base}state.json`, { headers: { Accept: "application/json" } })).json();
       tag.dataset.mode = mode;
       again();
-      if (link) {
-        const box = make("template", { innerHTML: trust().createHTML(link) });
-        $("#consent-link")?.replaceWith(box.content);
+      if (html) {
+        const box = make("template", { innerHTML: trust().createHTML(html) });
+        link.replaceWith(link = $("#consent-link", box.content));
       }
-      const place = $("#consent-link [role=status]");
-      if (place && status) place.textContent = status;
-    } catch {}
+      if (status) $("#consent-link [role=status]").textContent = status;
+    } catch {} // not to be reached, or a page without the link
     tag.dataset.told = "";
   }
   addEventListener("resize", measure);

@@ -102,6 +102,20 @@ def test_a_fragment_is_rewritten_and_private(serve: Serve) -> None:
     assert response.get("content-length") in {None, str(len(response.body))}
 
 
+@pytest.mark.parametrize("mode", ["cors", "navigate", ""])
+def test_a_turbo_stream_is_a_fragment(serve: Serve, mode: str) -> None:
+    """Its tags wait, and it gets no markup of ours whatever the browser says of the request."""
+    stream = (
+        b'<turbo-stream action="append" target="x"><template><br>' + FRAGMENT + b"</template></turbo-stream>"
+    )
+    app = serve((200, [("Content-Type", "text/vnd.turbo-stream.html; charset=utf-8")], [stream]))
+    accept = "text/vnd.turbo-stream.html, text/html"
+    response = app.get(headers={"accept": accept} | ({"sec-fetch-mode": mode} if mode else {}))
+    assert is_held(response) == (True, True)
+    assert (b"consent-" in response.body, response.body[:13]) == (False, b"<turbo-stream")
+    assert app.get(headers={**FETCH, "cookie": app.granting("all")}).body == stream
+
+
 def test_a_fragment_without_candidates_leaves_as_it_came(serve: Serve) -> None:
     """Every byte and every header of it."""
     headers: Pairs = [HTML, ("ETag", '"a"'), ("Content-Length", str(len(CALM))), PUBLIC]

@@ -305,6 +305,13 @@ def launched_site(page: bytes | Mapping[str, bytes], config: dict[str, Any]) -> 
         start_response("200 OK", [("Content-Type", "text/html; charset=utf-8")])
         return [page if isinstance(page, bytes) else page.get(environ["PATH_INFO"][1:], b"")]
 
+    with launched_app(app, config) as url:
+        yield url
+
+
+@contextmanager
+def launched_app(app: Callable[..., Any], config: dict[str, Any]) -> Iterator[str]:
+    """Serve a WSGI app behind the middleware in this process; give its address."""
     logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
     wrapped = ConsentMiddleware(app, config, KEY)
     server = make_server("127.0.0.1", 0, wrapped, threaded=True)

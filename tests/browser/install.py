@@ -1,10 +1,12 @@
-"""Make sure that a Chromium is there for the browser tests: Playwright's own, an installed one, or Debian's.
+"""Make sure that what the browser tests need is there.
 
+A Chromium: Playwright's own, an installed one, or Debian's; and, from npm, the libraries of the recipes.
 Run by `make test` before the browser tests. Exit code 1, with words, where none can be had.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -15,6 +17,9 @@ from playwright.sync_api import sync_playwright
 
 SYSTEM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 TIMEOUT_S = 300
+# From npm, in the versions of libraries/package.json; some ten seconds the first time.
+LIBRARIES = Path(__file__).parent / "libraries"
+MODULES = LIBRARIES / "node_modules"
 
 
 def playwrights_own() -> str | None:
@@ -49,8 +54,28 @@ def install() -> None:
         run("apt-get", "install", "-y", "-qq", "chromium")
 
 
+def has_libraries() -> bool:
+    """Return whether each library is there, in its version."""
+    wanted: dict[str, str] = json.loads((LIBRARIES / "package.json").read_text("utf-8"))["dependencies"]
+    try:
+        return all(
+            json.loads((MODULES / name / "package.json").read_text("utf-8"))["version"]
+            == version.rpartition("@")[2]
+            for name, version in wanted.items()
+        )
+    except OSError:
+        return False
+
+
+def install_libraries() -> bool:
+    """Have npm install them if they are not there; return whether they are."""
+    if not has_libraries() and (npm := shutil.which("npm")):
+        run(npm, "ci", "--prefix", str(LIBRARIES))
+    return has_libraries()
+
+
 def main() -> int:
-    """Return 0 once there is a Chromium."""
+    """Return 0 once there is a Chromium, and what the recipes need."""
     if installed() is None:
         install()
     path = installed()
@@ -63,6 +88,14 @@ def main() -> int:
         )
         return 1
     print("Browser tests use", path)  # noqa: T201 - as above
+    if not install_libraries():
+        print(  # noqa: T201 - as above
+            "The recipes' browser tests need npm, which fetches the libraries they try "
+            "(tests/browser/libraries/package.json). Run:\n"
+            "  apt-get install nodejs npm",
+            file=sys.stderr,
+        )
+        return 1
     return 0
 
 

@@ -9,6 +9,7 @@ import click
 from consent_middleware.catalog import builtin_services
 from consent_middleware.cli.beginning import init
 from consent_middleware.cli.checking import check
+from consent_middleware.cli.frontend import types
 from consent_middleware.cli.policy import policy
 from consent_middleware.cli.records import records
 
@@ -28,6 +29,7 @@ def main() -> None:
       consent-middleware keys new          print a new secret key
       consent-middleware catalog           list the services that "use" knows
       consent-middleware policy            write the cookie policy
+      consent-middleware types             write consent.d.ts, for TypeScript
       consent-middleware records stats     count how visitors answered
       consent-middleware records verify    find what was changed among the records
     """  # noqa: D301 - click's own mark for a block that keeps its lines
@@ -37,6 +39,7 @@ main.add_command(init)
 main.add_command(check)
 main.add_command(policy)
 main.add_command(records)
+main.add_command(types)
 
 
 @main.group()
