@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import httpx
 
-__all__ = ["DETAILS", "ORIGIN", "PAGE", "SECRET", "Browser", "converse", "plain"]
+__all__ = ["DETAILS", "ORIGIN", "PAGE", "SECRET", "SOCKET", "Browser", "converse", "plain"]
 
 SECRET = "a-secret-of-32-characters-length"
 ORIGIN = "https://shop.example"
@@ -20,6 +20,23 @@ DETAILS = {
     "controller": {"name": "Example GmbH", "contact": "privacy@example.com"},
     "records": {"url": "none"},
 }
+
+SOCKET = {
+    "type": "websocket",
+    "asgi": {"version": "3.0", "spec_version": "2.3"},
+    "http_version": "1.1",
+    "scheme": "wss",
+    "path": "/chat",
+    "raw_path": b"/chat",
+    "root_path": "",
+    "query_string": b"",
+    "headers": [(b"host", b"shop.example")],
+    "subprotocols": [],
+    "client": ("192.0.2.1", 50000),
+    "server": ("shop.example", 443),
+    "extensions": {},
+}
+"""A handshake for `/chat`."""
 
 
 def plain(**changes: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from consent_middleware.replies import MAX_BODY
 from consent_middleware.reporting import logger
 from consent_middleware.response import Response
 from consent_middleware.site import ConfigSource, Hooks, Site
-from consent_middleware.stack import escapes, is_added, root_path
+from consent_middleware.stack import escapes, is_added, is_behind_router, root_path, takes, way_out
 
 if TYPE_CHECKING:
     from consent_middleware.caching import Headers
@@ -53,7 +53,7 @@ class ConsentMiddleware:
         on_opt_out: Called with the record of each opt-out at least once.
 
     Raises:
-        ConfigError: The configuration cannot be used, or the app is wrapped twice.
+        ConfigError: The configuration cannot be used, the app is wrapped twice, or it is no whole ASGI app.
     """
 
     def __init__(
@@ -73,9 +73,13 @@ class ConsentMiddleware:
         if isinstance(app, ConsentMiddleware) or is_added(app, ConsentMiddleware):
             hint = "Add the middleware once, or wrap the app once, not both."
             raise ConfigError("ConsentMiddleware", [Fault("app", "is wrapped already.", hint)])
-        if not callable(app) or hasattr(app, "wsgi_app"):
-            hint = "Use consent_middleware.wsgi for Flask, Django's WSGI and the like."
+        if not takes(app, 3) or hasattr(app, "wsgi_app"):
+            hint = way_out(app, "Use consent_middleware.wsgi for Flask, Django's WSGI and the like.")
             raise ConfigError("ConsentMiddleware", [Fault("app", "is no ASGI app.", hint)])
+        if is_behind_router(app):
+            problem = "is a single route: Litestar's middleware stands behind its router, which answers 404 to /_consent/."
+            hint = "Leave ConsentMiddleware out of middleware=[...], and wrap the whole app: ConsentMiddleware(app, ...)."
+            raise ConfigError("ConsentMiddleware", [Fault("app", problem, hint)])
         self.app = app
         self._root_path = root_path(app)
         hooks = Hooks(region, age_class, subject, skip, nonce, on_change, on_opt_out)

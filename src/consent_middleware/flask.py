@@ -106,8 +106,12 @@ class Consent:
         so that a key that is set in between counts. A `ProxyFix` stays outside, whenever it is put round the app.
 
         Raises:
-            ConfigError: The settings cannot be used, the app has consent already, or it has served a request.
+            ConfigError: The settings cannot be used, the app has consent already, it has served a request, or it
+                is no Flask app.
         """
+        if not hasattr(app, "wsgi_app"):
+            hint = "For Quart: app.asgi_app = ConsentMiddleware(app.asgi_app), from consent_middleware.asgi."
+            raise _fault("app", f"is no Flask app, but {type(app).__name__}.", hint)
         layers = [*_layers(app)]
         if _NAME in app.extensions or any(isinstance(layer, ConsentMiddleware) for layer in layers):
             raise _fault(

@@ -1,4 +1,4 @@
-"""What a Starlette or FastAPI app tells of its own make-up, and what of it escapes a middleware that was added to it.
+"""What an app tells of its own make-up: whether it can be wrapped, and what of it escapes a middleware that was added to it.
 
 Reads attributes only, so no framework is imported; an app that has none of them tells nothing. Standing outside is no
 fault by itself: compression, CORS and host checks belong there. What escapes shows in the code of what stands outside:
@@ -7,6 +7,7 @@ who sets cookies or answers with pages names what it does that with.
 
 from __future__ import annotations
 
+import inspect
 from functools import partial
 from itertools import takewhile
 from types import CodeType
@@ -15,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["escapes", "is_added", "root_path"]
+__all__ = ["escapes", "is_added", "is_behind_router", "root_path", "takes", "way_out"]
 
+_DEPTH = 50  # of middlewares; more would be a circle
 _TELLING = frozenset({"set_cookie", "HTMLResponse", "TemplateResponse"})
 _FRAMEWORK = frozenset({"starlette", "fastapi", "builtins"})  # known: a session's cookie is the app's own
 _REMEDY = (
@@ -24,6 +26,41 @@ _REMEDY = (
     "or else add ConsentMiddleware last (in a list of middleware: first)."
 )
 _WRAP = "Wrap the whole app instead, below everything that is added to it: app = ConsentMiddleware(app, ...)."
+
+
+def takes(app: object, count: int) -> bool:
+    """Return whether an app can be called with so many arguments: three are ASGI's, two WSGI's.
+
+    An app whose signature cannot be read, or takes anything, is believed.
+    """
+    if not callable(app):
+        return False
+    try:
+        signature = inspect.signature(app, follow_wrapped=False)  # what is called, not what was decorated
+    except (TypeError, ValueError):
+        return True
+    try:
+        signature.bind(*[None] * count)
+    except TypeError:
+        return False
+    return True
+
+
+def way_out(app: object, usual: str) -> str:
+    """Return the hint for an app that does not fit: aiohttp's fits neither adapter."""
+    if type(app).__module__.partition(".")[0] == "aiohttp":
+        return "aiohttp.web speaks neither ASGI nor WSGI: put a small ASGI app before it (docs/frameworks/aiohttp.md)."
+    return usual
+
+
+def is_behind_router(app: Any) -> bool:
+    """Return whether an app is one route of Litestar, or stands before one: then our own addresses never get here."""
+    for _ in range(_DEPTH):
+        inner = getattr(app, "app", None)
+        if inner is None:
+            break
+        app = inner
+    return type(getattr(app, "__self__", None)).__module__.startswith("litestar.routes")
 
 
 def is_added(app: object, kind: type) -> bool:

@@ -26,6 +26,7 @@ from consent_middleware.exchange import WELL_KNOWN, Exchange
 from consent_middleware.replies import MAX_BODY
 from consent_middleware.response import Response
 from consent_middleware.site import ConfigSource, Hooks, Site
+from consent_middleware.stack import takes, way_out
 
 if TYPE_CHECKING:
     from consent_middleware.caching import Headers
@@ -78,8 +79,8 @@ class ConsentMiddleware:
         if isinstance(app, ConsentMiddleware):
             hint = "Add the middleware once, or wrap the app once, not both."
             raise ConfigError("ConsentMiddleware", [Fault("app", "is wrapped already.", hint)])
-        if not callable(app) or any(map(inspect.iscoroutinefunction, (app, getattr(app, "__call__", None)))):  # noqa: B004 - not whether, but what it is
-            hint = "Use consent_middleware.asgi for FastAPI, Starlette and the like."
+        if not takes(app, 2) or any(map(inspect.iscoroutinefunction, (app, getattr(app, "__call__", None)))):  # noqa: B004 - not whether, but what it is
+            hint = way_out(app, "Use consent_middleware.asgi for FastAPI, Starlette and the like.")
             raise ConfigError("ConsentMiddleware", [Fault("app", "is no WSGI app.", hint)])
         hooks = Hooks(region, age_class, subject, skip, nonce, on_change, on_opt_out)
         faults = [
@@ -201,7 +202,9 @@ class _Responder:
         if self._started and self._response is None:
             self._passed_on = True
             return iterable
-        return _Body(self, iterable)
+        body = _Body(self, iterable)
+        body.begin()
+        return body
 
     def rewrite(self, chunk: bytes, *, last: bool) -> bytes:
         """Pass a piece of the body; the held start goes with the first bytes."""
@@ -237,18 +240,30 @@ class _Responder:
 class _Body:
     """A body that is rewritten as the server iterates it."""
 
-    __slots__ = ("_chunks", "_done", "_iterable", "_responder")
+    __slots__ = ("_chunks", "_done", "_first", "_iterable", "_responder")
 
     def __init__(self, responder: _Responder, iterable: Iterable[bytes]) -> None:
         self._responder = responder
         self._iterable = iterable
         self._chunks: Iterator[bytes] | None = None
         self._done = False
+        self._first: bytes | None = None
+
+    def begin(self) -> None:
+        """Take the first piece, so that the start goes before the app returns: granian looks for it no later."""
+        try:
+            self._first = next(self, None)
+        except BaseException:  # the server will never see what it would have to close
+            self.close()
+            raise
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
+        first, self._first = self._first, None
+        if first is not None:
+            return first
         if self._done:
             raise StopIteration
         if self._chunks is None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextvars
+import functools
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.lowlevel
 import flask
 import pytest
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from consent_middleware import Records
 from consent_middleware.asgi import ConsentMiddleware
@@ -481,11 +483,40 @@ def test_a_middleware_round_itself_is_an_error(declaration: Any) -> None:
     assert caught.value.faults[0].hint == "Add the middleware once, or wrap the app once, not both."
 
 
-@pytest.mark.parametrize("app", [flask.Flask("shop"), None], ids=["flask", "none"])
+@pytest.mark.parametrize(
+    "app",
+    [flask.Flask("shop"), flask.Flask("shop").wsgi_app, ProxyFix(flask.Flask("shop")), None],
+    ids=["flask", "method", "wrapped", "none"],
+)
 def test_what_is_no_asgi_app_is_an_error(declaration: Any, app: Any) -> None:
-    """A WSGI framework's app, or none at all, is found at construction, with the place of the other adapter."""
+    """A WSGI app, or none at all, is found at construction, with the place of the other adapter."""
     with pytest.raises(ConfigError, match=r"consent_middleware\.wsgi"):
         ConsentMiddleware(app, declaration(), SECRET)
+
+
+def _from_a_view(view: Any) -> Any:
+    """Make an app of a view, and keep the view's name and, so it looks, its arguments."""
+
+    @functools.wraps(view)
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await view((scope, receive, send))
+
+    return app
+
+
+@pytest.mark.parametrize(
+    "app",
+    [
+        _from_a_view(lambda request: request),
+        functools.partial(print, "one more"),
+        lambda *given: given,
+        max,
+    ],
+    ids=["decorated", "partial", "anything", "builtin"],
+)
+def test_what_may_be_an_asgi_app_is_believed(declaration: Any, app: Any) -> None:
+    """Whatever can be called with three arguments is, and what does not tell is believed."""
+    assert ConsentMiddleware(app, declaration(), SECRET).app is app
 
 
 def test_a_mounted_inner_instance_defers(declaration: Any) -> None:

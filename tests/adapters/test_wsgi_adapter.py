@@ -435,11 +435,59 @@ async def asgi_app(_scope: Any, _receive: Any, _send: Any) -> None:
     """Do nothing, in the way of ASGI."""
 
 
-@pytest.mark.parametrize("app", [FastAPI(), asgi_app, None], ids=["fastapi", "function", "none"])
+def plain_asgi(_scope: Any, _receive: Any, _send: Any) -> None:
+    """Do nothing, in the way of ASGI, without saying `async`."""
+
+
+@pytest.mark.parametrize(
+    "app", [FastAPI(), asgi_app, plain_asgi, None], ids=["fastapi", "function", "plain", "none"]
+)
 def test_what_is_no_wsgi_app_is_an_error(wrap: Any, app: Any) -> None:
     """An ASGI app, or none at all, is found at construction, with the place of the other adapter."""
     with pytest.raises(ConfigError, match=r"consent_middleware\.asgi"):
         wrap(app)
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["eager", "lazy"])
+def test_the_start_has_gone_when_the_app_returns(wrap: Any, *, lazy: bool) -> None:
+    """A page's status and headers are there before the body is asked for: granian looks for them no later."""
+
+    def site(environ: Any, start_response: Any) -> Any:
+        def pieces() -> Iterator[bytes]:
+            if lazy:
+                start_response("404 Not Found", [HTML, GA])
+            yield PAGE
+
+        if not lazy:
+            start_response("404 Not Found", [HTML, GA])
+        return pieces() if environ else ()
+
+    server = Server()
+    body = wrap(site)(browsing(), server.start_response)
+    assert [status for status, _ in server.starts] == ["404 Not Found"]
+    assert "set-cookie" not in server.names
+    assert b"consent-banner" in b"".join(body)
+    body.close()
+
+
+def test_a_page_that_breaks_at_once_is_closed(wrap: Any) -> None:
+    """The server gets the error and no body, so closing the app's own is up to the middleware."""
+    closed = []
+
+    def pieces() -> Iterator[bytes]:
+        try:
+            yield b""
+            raise RuntimeError
+        finally:
+            closed.append(True)
+
+    def site(_environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [HTML])
+        return pieces()
+
+    with pytest.raises(RuntimeError):
+        wrap(site)(browsing(), Server().start_response)
+    assert closed == [True]
 
 
 @pytest.mark.parametrize("lazy", [False, True], ids=["eager", "lazy"])

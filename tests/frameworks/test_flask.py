@@ -17,6 +17,7 @@ import click
 import flask
 import httpx
 import pytest
+import quart
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import Client as WerkzeugClient
@@ -651,6 +652,12 @@ def test_a_fault_in_the_declaration_shows_at_the_start(bare: Make) -> None:
     with pytest.raises(ConfigError, match=r"site\.regime"):
         Consent(app)
     assert (app.wsgi_app, app.extensions) == (before, {})
+
+
+def test_what_is_no_flask_app_is_an_error() -> None:
+    """Quart's looks much like one; the line for it is in the error."""
+    with pytest.raises(ConfigError, match=r"app\.asgi_app = ConsentMiddleware"):
+        Consent(quart.Quart("shop"))  # type: ignore[arg-type]
 
 
 def test_a_declaration_that_is_not_there_is_named(bare: Make, tmp_path: Path) -> None:
