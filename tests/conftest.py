@@ -11,6 +11,7 @@ import io
 import json
 import logging
 import sqlite3
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from jinja2 import BytecodeCache, Environment
 from consent_middleware import asgi, assets, banner, site, wsgi
 from consent_middleware.choices import Answer, Method
 from consent_middleware.holding import Holdings
+from helpers_tutorial import Tutorial
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -539,3 +541,22 @@ def log(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
     """Capture what the middleware tells the developer."""
     caplog.set_level(logging.INFO, logger="consent_middleware")
     return caplog
+
+
+@pytest.fixture
+def tutorial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Tutorial]:
+    """Stand in a folder with a page's consent.toml and template, and with a key."""
+
+    def begin(page: str) -> Tutorial:
+        found = Tutorial(page)
+        monkeypatch.setitem(sys.modules, "tutorial", found.module)
+        (tmp_path / "consent.toml").write_text(found.blocks("toml")[0] + '[records]\nurl = "none"\n', "utf-8")
+        (tmp_path / "templates").mkdir()
+        for html in found.blocks("html"):
+            for name in ("home.html", "page.html"):
+                (tmp_path / "templates" / name).write_text(html, "utf-8")
+        return found
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CONSENT_SECRET_KEY", SECRET)
+    return begin
