@@ -4,6 +4,7 @@
 # make conformance  what the law and the specifications ask, by id, and which tests show it
 # make assets what the browser gets of static/banner, built anew
 # make texts  what visitors read: catalogues for translators and what is served of them; LANGUAGE=sw begins another
+# make docs   the documentation as a site, in build/docs; a broken link or a page that nothing leads to is an error
 # make pictures  the pictures of docs/images, taken anew of the demo
 # make bench  what the middleware adds to a request, beside others, and to a page; how fast choices become records; when a page is painted
 # make soak   servers killed, a database gone, a disk full, again and again: what was acknowledged is there
@@ -15,7 +16,7 @@ BIN    := $(VENV)/bin
 # Installs in a tenth of pip's time; where it cannot be had, pip does.
 UV     := $(BIN)/python -m pip install --quiet --disable-pip-version-check uv && $(BIN)/uv pip install --quiet
 
-.PHONY: demo test test-oldest lint types unit servers-there browser browser-there browser-half browser-rest conformance assets texts pictures bench soak wheel clean
+.PHONY: demo test test-oldest lint types unit servers-there browser browser-there browser-half browser-rest conformance assets texts reference docs docs-serve pictures bench soak wheel clean
 
 $(VENV)/.demo: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "No venv module: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
@@ -91,6 +92,17 @@ assets: $(VENV)/.test
 
 texts: $(VENV)/.test
 	@$(BIN)/python -m tools.build_texts $(LANGUAGE)
+
+# The pages of docs/reference that are made from the code.
+reference: $(VENV)/.test
+	@$(BIN)/python -m tools.build_reference
+
+docs: reference
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+	@echo "Open build/docs/index.html; with search: make docs-serve"
+
+docs-serve: reference
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs serve
 
 pictures: browser-there
 	@$(BIN)/python -m tools.take_pictures

@@ -341,6 +341,12 @@ def test_state_is_private(app: Client) -> None:
 # -- preferences
 
 
+@pytest.mark.parametrize("page", ["preferences", "opt-out", "policy", "receipt"])
+def test_no_page_of_ours_can_be_framed(app: Client, page: str) -> None:
+    """So that nobody else's page can lay itself over its buttons."""
+    assert app.get(f"/_consent/{page}").get("content-security-policy") == "frame-ancestors 'none'"
+
+
 @pytest.mark.conformance("A11Y-3", "EU-4")
 def test_preferences_are_a_page_of_their_own(app: Client) -> None:
     """The whole form, with scripts off; framed by nobody, kept by no cache."""

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
     from consent_middleware.choices import Outcome
-    from consent_middleware.config.model import SiteSection
+    from consent_middleware.config.sections import SiteSection
     from consent_middleware.exchange import Exchange
     from consent_middleware.policy import Choice
     from consent_middleware.records import AppendRecord, ConsentRecord, EraseRecords

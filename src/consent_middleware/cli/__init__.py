@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 
 import click
@@ -12,6 +13,7 @@ from consent_middleware.cli.checking import check
 from consent_middleware.cli.frontend import types
 from consent_middleware.cli.policy import policy
 from consent_middleware.cli.records import records
+from consent_middleware.config import ConsentConfig
 
 __all__ = ["main"]
 
@@ -28,6 +30,7 @@ def main() -> None:
       consent-middleware check --url https://shop.example    look at the deployed site
       consent-middleware keys new          print a new secret key
       consent-middleware catalog           list the services that "use" knows
+      consent-middleware schema            print the JSON Schema of consent.toml
       consent-middleware policy            write the cookie policy
       consent-middleware types             write consent.d.ts, for TypeScript
       consent-middleware records stats     count how visitors answered
@@ -86,3 +89,20 @@ def catalog_list(word: str) -> None:
     if not found:
         click.echo(f"No service with {word!r} in its name; declare it in [[services]].", err=True)
         raise SystemExit(1)
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of consent.toml, from which editors complete and check it.
+
+    \b
+    Example:
+      consent-middleware schema > consent.schema.json
+
+    The first line of consent.toml then names it: #:schema ./consent.schema.json
+
+    \b
+    Exit codes:
+      0  done
+    """  # noqa: D301 - as above
+    click.echo(json.dumps(ConsentConfig.model_json_schema(), indent=2))

@@ -17,7 +17,7 @@ from consent_middleware.records.model import NO_SOURCE, Source
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from consent_middleware.config.model import RecordsSection
+    from consent_middleware.config.sections import RecordsSection
 
 __all__ = ["Sources"]
 
