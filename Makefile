@@ -1,4 +1,5 @@
 # make demo   a small site with consent, on http://127.0.0.1:8000
+# make example NAME=flask-shop   another framework's site; without NAME: which there are
 # make test   everything: lint, types, tests, a real browser
 # make test-oldest  the same framework tests with the oldest versions that we say work
 # make conformance  what the law and the specifications ask, by id, and which tests show it
@@ -16,12 +17,18 @@ BIN    := $(VENV)/bin
 # Installs in a tenth of pip's time; where it cannot be had, pip does.
 UV     := $(BIN)/python -m pip install --quiet --disable-pip-version-check uv && $(BIN)/uv pip install --quiet
 
-.PHONY: demo test test-oldest lint types unit servers-there browser browser-there browser-half browser-rest conformance assets texts reference docs docs-serve pictures bench soak wheel clean
+.PHONY: demo example test test-oldest lint types unit servers-there browser browser-there browser-half browser-rest conformance assets texts reference docs docs-serve pictures bench soak wheel clean
 
 $(VENV)/.demo: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "No venv module: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
 	@echo "Installing the demo's needs into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo]'
+	@touch $@
+
+$(VENV)/.examples: pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "No venv module: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
+	@echo "Installing the examples' needs into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[examples]'
 	@touch $@
 
 $(VENV)/.test: pyproject.toml
@@ -32,6 +39,16 @@ $(VENV)/.test: pyproject.toml
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m examples.shop --port $(PORT) --server $(SERVER)
+
+# A name that there is not says which there are, before anything is installed.
+EXAMPLES := $(subst _,-,$(patsubst examples/%/README.md,%,$(wildcard examples/*/README.md)))
+ifneq ($(filter $(NAME),$(EXAMPLES)),)
+example: $(VENV)/.examples
+	@$(BIN)/python -m examples.start $(NAME) --port $(PORT)
+else
+example:
+	@echo "make example NAME=...   one of: $(EXAMPLES)"; exit 2
+endif
 
 # Cheap checks first. A browser test never skips: without a browser `make test` fails and says what to install.
 # The browser's tests mostly wait, so the others run beside them, and one half of them beside the other; each

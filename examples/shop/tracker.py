@@ -69,6 +69,7 @@ _ANSWERS: dict[str, tuple[str, bytes]] = {
     "/collect.gif": ("image/gif", _PIXEL),
     "/pixel.gif": ("image/gif", _PIXEL),
     "/embed/cup": ("text/html; charset=utf-8", _VIDEO),
+    "/embed/film": ("text/html; charset=utf-8", _VIDEO.replace(b"How a cup is thrown", b"A film")),
 }
 
 

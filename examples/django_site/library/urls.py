@@ -1,0 +1,12 @@
+"""What the project answers."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("account/", include("django.contrib.auth.urls")),
+    path("", include("events.urls")),
+]
