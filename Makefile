@@ -1,6 +1,7 @@
 # make demo   a small site with consent, on http://127.0.0.1:8000
 # make test   everything: lint, types, tests, a real browser
 # make test-oldest  the oldest Django that we say works
+# make test-frameworks  the documented apps of large frameworks, each in a real browser
 # make conformance  what the law and the specifications ask, by id, and which tests show it
 # make assets what the browser gets of static/banner, built anew
 # make texts  what visitors read: catalogues for translators and what is served of them; LANGUAGE=sw begins another
@@ -13,7 +14,7 @@ PORT   ?= 8000
 SERVER ?= asgi
 BIN    := $(VENV)/bin
 
-.PHONY: demo test test-oldest lint types unit servers-there browser browser-there browser-half browser-rest conformance assets texts pictures bench soak wheel clean
+.PHONY: demo test test-oldest test-frameworks lint types unit servers-there browser browser-there browser-half browser-rest conformance assets texts pictures bench soak wheel clean
 
 $(VENV)/.demo: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "No venv module: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
@@ -70,6 +71,16 @@ conformance: browser-there
 test-oldest: $(VENV)/.test
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target build/oldest 'django==4.2.*'
 	PYTHONPATH=build/oldest $(BIN)/python -m pytest -q tests/frameworks/test_django.py
+
+# Frameworks that are too large for every run, or that hold others back: only their servers run there.
+build/frameworks/.there: pyproject.toml
+	@test -x build/frameworks/bin/python || $(PYTHON) -m venv build/frameworks
+	@echo "Installing the frameworks into build/frameworks (1 GB) ..."
+	@build/frameworks/bin/python -m pip install --quiet --disable-pip-version-check -e '.[test-frameworks]'
+	@touch $@
+
+test-frameworks: browser-there build/frameworks/.there
+	$(BIN)/python -m pytest -q tests/browser/test_browser_frameworks.py
 
 bench: servers-there browser-there
 	$(BIN)/python benchmarks/overhead.py
