@@ -2,6 +2,7 @@
 # make example NAME=flask-shop   another framework's site; without NAME: which there are
 # make test   everything: lint, types, tests, a real browser
 # make test-oldest  the same framework tests with the oldest versions that we say work
+# make test-frameworks  the documented apps of large frameworks, each in a real browser
 # make conformance  what the law and the specifications ask, by id, and which tests show it
 # make assets what the browser gets of static/banner, built anew
 # make texts  what visitors read: catalogues for translators and what is served of them; LANGUAGE=sw begins another
@@ -17,7 +18,7 @@ BIN    := $(VENV)/bin
 # Installs in a tenth of pip's time; where it cannot be had, pip does.
 UV     := $(BIN)/python -m pip install --quiet --disable-pip-version-check uv && $(BIN)/uv pip install --quiet
 
-.PHONY: demo example test test-oldest lint types unit servers-there browser browser-there browser-half browser-rest conformance assets texts reference docs docs-serve pictures bench soak wheel clean
+.PHONY: demo example test test-oldest test-frameworks lint types unit servers-there browser browser-there browser-half browser-rest conformance assets texts reference docs docs-serve pictures bench soak wheel clean
 
 $(VENV)/.demo: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "No venv module: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
@@ -95,6 +96,16 @@ test-oldest: $(VENV)/.test
 	@$(BIN)/uv pip list --quiet --python build/oldest/bin/python
 	build/oldest/bin/python -m pytest -q -o filterwarnings=default -m "not browser and not slow and not soak" --ignore=tests/frameworks/test_litestar.py $(OLDEST)
 OLDEST := $(addprefix tests/,frameworks adapters conformance test_cli.py test_cli_init.py test_config.py test_store.py)
+
+# Frameworks that are too large for every run, or that hold others back: only their servers run there.
+build/frameworks/.there: pyproject.toml $(VENV)/.test
+	@test -x build/frameworks/bin/python || $(PYTHON) -m venv build/frameworks
+	@echo "Installing the frameworks into build/frameworks (1 GB) ..."
+	@$(UV) --python build/frameworks/bin/python -e '.[test-frameworks]'
+	@touch $@
+
+test-frameworks: browser-there build/frameworks/.there
+	$(BIN)/python -m pytest -q tests/browser/test_browser_frameworks.py
 
 bench: servers-there browser-there
 	$(BIN)/python benchmarks/overhead.py

@@ -178,7 +178,7 @@
     const on = (types, members, test) => {
       for (const type of types.split(" ")) for (const name of members.split(" ")) {
         const owner = type ? win[type]?.prototype : win;
-        const found = owner && Object.getOwnPropertyDescriptor(owner, name);
+        const found = owner && Reflect.getOwnPropertyDescriptor(owner, name);
         const kind = ["value", "set", "get"].find((one) => found?.[one]);
         const native = found?.[kind];
         if (native) {
@@ -190,7 +190,7 @@
             return result;
           };
           found[kind] = new Proxy(native, { apply, construct: (_, args, target) => apply(_, target, args, target) });
-          Object.defineProperty(owner, name, found);
+          Reflect.defineProperty(owner, name, found);
         }
       }
     };
@@ -223,7 +223,7 @@
 
     // Only what may load something: the browser builds every kind that is looked at, and there are some 140.
     const types = Object.getOwnPropertyNames(win).filter((name) => /^(HTML|SVG)(Li|Sc|I|FEI|Fr|Em|Ob|M|V|So|Tr|Bo|U)/.test(name)).join(" ");
-    on(types + " Element Attr Node SVGAnimatedString", "href src srcset data poster background imageSrcset value nodeValue textContent baseVal attributes",
+    on(types + " Element Attr Node SVGAnimatedString", "src srcset data poster background imageSrcset value nodeValue textContent baseVal attributes href",
       (args, self, go, name) => {
         // A map of attributes and an animated string do not say whose they are.
         if (!args.length) {
@@ -240,27 +240,27 @@
       return found;
     });
 
-    on("Element NamedNodeMap", "setAttribute setAttributeNS setAttributeNode setAttributeNodeNS setNamedItem setNamedItemNS", (args, self, go, name) => {
+    on("Element NamedNodeMap", "setAttributeNode setAttributeNS setAttributeNodeNS setNamedItem setNamedItemNS setAttribute", (args, self, go, name) => {
       const [node] = args;
       if (node?.ownerDocument) return keep(self[KEY] || self, node.name, node.value);
       const at = 1 + /S$/.test(name);
       if (/^srcdoc$/i.test(args[at - 1]) && "srcdoc" in self) return self.srcdoc = args[at];
       return keep(self, args[at - 1], args[at]);
     });
-    on("Element ShadowRoot Range Document HTMLIFrameElement",
-      "innerHTML outerHTML setHTMLUnsafe insertAdjacentHTML createContextualFragment write writeln srcdoc", (args, self, go, name) => {
+    on("Element ShadowRoot Document HTMLIFrameElement Range",
+      "innerHTML outerHTML insertAdjacentHTML createContextualFragment write setHTMLUnsafe writeln srcdoc", (args, self, go, name) => {
         if (self.ownerDocument === inert) return;
         const at = +(name[0] === "i" && args.length > 1);
         if (name[0] === "w" && args.length > 1) args.splice(0, args.length, args.join(""));
         args[at] = written(args[at], name === "srcdoc" ? `<script src="${src}" nonce="${nonce}"><\/script>` : "");
       });
-    on("Node Element CharacterData Document DocumentFragment Range",
-      "appendChild insertBefore replaceChild append prepend replaceChildren before after replaceWith insertAdjacentElement importNode adoptNode insertNode",
+    on("Element Node CharacterData Document DocumentFragment Range",
+      "appendChild insertBefore replaceChild insertNode append replaceChildren before after prepend replaceWith insertAdjacentElement importNode adoptNode",
       (args, self) => {
         for (const node of args) if (node?.ownerDocument && node.ownerDocument !== (self.ownerDocument || self)) sweep(node);
       });
 
-    on("", "WebSocket EventSource WebTransport Worker SharedWorker fetch", elsewhere);
+    on("", "EventSource Worker WebSocket SharedWorker WebTransport fetch", elsewhere);
     on("XMLHttpRequest", "open", elsewhere);
     on("", "Audio", ([url], self, go) => {
       const audio = go();
