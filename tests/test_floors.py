@@ -16,7 +16,7 @@ PACKAGE = Path(consent_middleware.__file__).parent
 NAME = "consent_middleware"
 
 FLOORS = {
-    "errors": 0, "resources": 0,
+    "errors": 0, "resources": 0, "version": 0,
     "catalog": 1, "urls": 1, "config": 1, "signals": 1, "cookies": 1, "regions": 1, "texts": 1,
     "policy": 2, "codec": 2, "filters": 2, "holding": 2, "csp": 2, "html": 2, "caching": 2, "visitor": 2, "links": 3, "whereabouts": 3,
     "endpoints": 3, "replies": 3, "rights": 3, "history": 3, "choices": 3, "banner": 3, "overrides": 3, "rehearsal": 3, "shapes": 3, "vetting": 3, "views": 3, "policy_page": 3, "policy_markdown": 3, "wellknown": 3, "assets": 3, "records": 3, "reporting": 3,

@@ -23,6 +23,7 @@ from consent_middleware.owner import Records
 from consent_middleware.records import ConsentRecord, Person
 from consent_middleware.request import ConsentRequest
 from consent_middleware.snapshot import Snapshot
+from consent_middleware.version import __version__
 
 __all__ = [
     "ConfigError",
@@ -41,5 +42,3 @@ __all__ = [
     "__version__",
     "load_config",
 ]
-
-__version__ = "0.1.0"

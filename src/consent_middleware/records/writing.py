@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import secrets
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Table, and_, insert, select, update
@@ -20,6 +19,7 @@ from consent_middleware.records.effects import (
 )
 from consent_middleware.records.model import rfc3339
 from consent_middleware.records.schema import chains, declarations, notices, records
+from consent_middleware.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -169,7 +169,7 @@ class Batch:
         """Begin the chain with what the others have come to, so that one that is cut or gone is missed."""
         query = select(chains).order_by(chains.c.updated.desc()).limit(_WITNESSED)
         seen = [[row.chain, row.length, row.hash] for row in self._connection.execute(query)]
-        self.note("started", said={"package": version("consent-middleware"), "seen": seen})
+        self.note("started", said={"package": __version__, "seen": seen})
 
     def _append(self, effect: AppendRecord) -> int:
         record, notice, declared = effect.record, effect.notice, effect.declaration
