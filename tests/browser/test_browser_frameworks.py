@@ -76,7 +76,7 @@ def prepare_wagtail(folder: Path, python: Path) -> None:
             [python.with_name(command[0]), *command[1:]], cwd=folder, env=environment(), check=True, **more
         )
 
-    documented = files("wagtail")
+    documented = files("wagtail.md")
     for name in documented:
         (folder / name).unlink(missing_ok=True)
     run("wagtail", "start", "shop", ".", stdout=subprocess.DEVNULL)
@@ -160,7 +160,7 @@ def app(name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running
     """The app that the page describes, by the command that it names."""
     folder, python = tmp_path_factory.mktemp(name), interpreter(name)
     assert python is not None
-    for path, text in files(name).items():
+    for path, text in files(f"{name}.md").items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(text, "utf-8")
     APPS[name][1](folder, python)

@@ -33,9 +33,9 @@ def interpreter(package: str) -> Path | None:
     return own / "bin" / "python" if any(own.glob(f"lib/python*/site-packages/{package}")) else None
 
 
-def files(name: str) -> dict[str, str]:
-    """Return the text of every file that a page shows, by its path."""
-    return dict(_FILE.findall((DOCS / f"{name}.md").read_text("utf-8")))
+def files(page: str) -> dict[str, str]:
+    """Return the text of every file that a page of docs/frameworks shows, by its path."""
+    return dict(_FILE.findall((DOCS / page).read_text("utf-8")))
 
 
 @dataclass(frozen=True, slots=True)
