@@ -81,7 +81,7 @@ browser-half: browser-there
 	$(BIN)/python -m pytest -q -m browser $(HALF)
 
 browser-rest: browser-there
-	$(BIN)/python -m pytest -q -m browser $(addprefix --ignore=,$(HALF))
+	$(BIN)/python -m pytest -q -m browser tests/browser $(addprefix --ignore=,$(HALF))
 
 # Every test that shows an id of tests/conformance/ids.py, in a browser or not, and a table of the ids.
 conformance: browser-there

@@ -140,7 +140,8 @@ def _environment(example: Example, folder: Path, tracker: str, state: Path) -> d
     pages = folder / "pages"
     if pages.is_dir() and tracker != _TRACKER:  # plain files cannot ask for an address
         made["PAGES"] = str(_copied(pages, state / "pages", tracker))
-    return {**made, **os.environ, "TRACKER": tracker}
+    given = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    return {**made, **given, "TRACKER": tracker}
 
 
 def _copied(pages: Path, target: Path, tracker: str) -> Path:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from browser.conftest import WAIT_S, launch, until
+from browser.conftest import STARTED, WAIT_S, launch, until
 from browser.loopback import SITE_HOST, Site, Tracker, serve
 from browser.ways import DECLARED, HOSTS, HOUSE, OWN_PATH, SILENT, WAYS, WITHOUT_SCRIPTS, Kind
 
@@ -124,6 +124,8 @@ class Visit:
     def answer(self, name: str) -> None:
         """Press a button of the banner; wait until the answer is taken."""
         self._begin()
+        if self._scripts:
+            self.page.wait_for_function(STARTED)
         with self.page.expect_response("**/_consent/choice"):
             self.page.get_by_role("button", name=name, exact=True).click()
 
