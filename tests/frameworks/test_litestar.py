@@ -88,7 +88,7 @@ def test_error_pages_and_compression_are_inside() -> None:
         exception_handlers={500: sorry},
         compression_config=CompressionConfig(backend="gzip", minimum_size=1),
     )
-    browser = Browser(ConsentMiddleware(app, plain(), SECRET))  # type: ignore[arg-type]  # its scopes are TypedDicts
+    browser = Browser(ConsentMiddleware(app, plain(), SECRET))
     page, error = browser.visit(), browser.visit("/boom")
     assert (page.status_code, page.headers["content-encoding"], BANNER in page.text) == (200, "gzip", True)
     assert (error.status_code, BANNER in error.text) == (500, True)
