@@ -134,6 +134,7 @@ def _tracker(port: int | None) -> Iterator[str]:
 def _environment(example: Example, folder: Path, tracker: str, state: Path) -> dict[str, str]:
     made = {
         example.key: secrets.token_urlsafe(32),
+        "CONSENT_RECORDS_JOURNAL": str(state / "consent-journal"),
         "CONSENT_RECORDS_URL": f"sqlite:///{state / 'consent-records.db'}",
         "EXAMPLE_DATABASE": str(state / "db.sqlite3"),
     }

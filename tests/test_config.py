@@ -537,6 +537,12 @@ def test_environment_overrides_the_store() -> None:
     assert config.records.url == "sqlite:////var/lib/shop/elsewhere.db"
 
 
+def test_environment_overrides_the_journal() -> None:
+    """`CONSENT_RECORDS_JOURNAL` beats the file: beside a declaration that is deployed read-only nothing can wait."""
+    given = declaration(records={"journal": "here"})
+    assert load_config(given, {"CONSENT_RECORDS_JOURNAL": "/data/journal"}).records.journal == "/data/journal"
+
+
 def test_environment_overrides_the_mode() -> None:
     """`CONSENT_MODE` beats the file."""
     config = load_config(declaration(site={"mode": "enforce"}), {"CONSENT_MODE": "report"})

@@ -138,6 +138,48 @@ def test_a_list_or_a_table_stands_by_itself(name: str) -> None:
     assert re.findall(r"^(?![-|*\d]|  |<!--)[^\n]*\S\n(?:- |\d\. |\|)[^\n]*", text, re.MULTILINE) == []
 
 
+# -- the versions
+
+VERSIONS = re.findall(r"^\| (\w+) \| ([\d.]+) \|", (DOCS / "index.md").read_text("utf-8"), re.MULTILINE)
+
+
+def lower_bounds() -> dict[str, str]:
+    """Return the oldest version of everything that pyproject.toml asks for; what it does twice, the newer."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = [line for extra in project["optional-dependencies"].values() for line in extra]
+    found = [("python", project["requires-python"].removeprefix(">="))]
+    found += re.findall(r"^([\w-]+)>=([\d.]+)", "\n".join(wanted), re.MULTILINE)
+    return dict(sorted(found, key=lambda pair: [int(part) for part in pair[1].split(".")]))
+
+
+def test_the_versions_are_those_that_are_asked_for() -> None:
+    """The table's, and all of README's."""
+    bounds, readme = lower_bounds(), (ROOT / "README.md").read_text("utf-8")
+    assert {name: bounds.get(name.lower()) for name, _ in VERSIONS} == dict(VERSIONS)
+    stated = re.findall(r"(\w+) (\d+\.\d+) or newer", readme)
+    assert len(stated) >= 5
+    assert set(stated) <= set(VERSIONS)
+
+
+@pytest.mark.parametrize(("name", "oldest"), VERSIONS[1:], ids=[name for name, _ in VERSIONS[1:]])
+def test_a_frameworks_page_says_its_version(name: str, oldest: str) -> None:
+    """In its first lines, as the table has it."""
+    page = (DOCS / "frameworks" / f"{name.lower()}.md").read_text("utf-8")
+    assert (
+        f"For {name} {oldest} or newer ([versions](../index.md#supported-versions))"
+        in page.partition("## ")[0]
+    )
+
+
+def test_the_pythons_are_those_of_the_package() -> None:
+    """Each Python that the table names is a classifier of the package, and each classifier is named."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    classified = re.findall(r":: (3\.\d+)$", "\n".join(project["classifiers"]), re.MULTILINE)
+    row = re.search(r"^\| Python \|.*", (DOCS / "index.md").read_text("utf-8"), re.MULTILINE)
+    assert row
+    assert set(re.findall(r"3\.\d+", row[0])) == set(classified)
+
+
 # -- the reference
 
 
@@ -276,7 +318,7 @@ def test_html_loads_nothing_before_an_answer(block: Block, folder: Path) -> None
 
 
 COMMAND = re.compile(
-    r"(?:^(?:[A-Z_]+=\S+ +)*|\$\()(?:consent-middleware|flask consent|python -m consent_middleware) +([^)>|#]*)"
+    r"(?:^(?:[A-Z_]+=\S+ +)*|\$\()(?:consent-middleware|flask consent|python manage\.py consent|python -m consent_middleware) +([^)>|#]*)"
 )
 
 
@@ -305,7 +347,13 @@ def test_a_command_is_understood(block: Block) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["consent-middleware chekc", "consent-middleware check --ulr x", "flask consent nothing"]
+    "line",
+    [
+        "consent-middleware chekc",
+        "consent-middleware check --ulr x",
+        "flask consent nothing",
+        "python manage.py consent no",
+    ],
 )
 def test_a_misspelt_command_is_found(line: str) -> None:
     """So that the test above can fail."""

@@ -11,7 +11,7 @@ from consent_middleware.filters import Verdict
 from consent_middleware.owner import Records
 from consent_middleware.policy import DntScope, WhenOn
 from consent_middleware.records import Journal, NullStore, SqlStore
-from consent_middleware.site import Site
+from consent_middleware.site import Hooks, Site
 from helpers_core import NOW, SECRET, make_config
 
 if TYPE_CHECKING:
@@ -184,6 +184,27 @@ def test_a_committed_choice_is_in_the_store(tmp_path: Path) -> None:
     event = found["event"]
     assert (event["state"], found["principal_id"], event["method"]) == ("refused", None, "prefs")
     assert [record.record_id for record in durable or ()] == [found["record_id"]]
+
+
+def test_the_journal_may_stand_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the checkout cannot be written to, two variables name what can: nothing lands beside the declaration."""
+    code, data = tmp_path / "code", tmp_path / "data"
+    code.mkdir()
+    data.mkdir()
+    (code / "consent.toml").write_text(
+        'use = ["meta-pixel"]\n[site]\nname = "x"\nregime = "opt-out"\n[controller]\nname = "x"\ncontact = "y"\n',
+        "utf-8",
+    )
+    monkeypatch.setenv("CONSENT_RECORDS_URL", f"sqlite:///{data}/records.db")
+    monkeypatch.setenv("CONSENT_RECORDS_JOURNAL", str(data / "journal"))
+    subject = Site(code / "consent.toml", SECRET, hooks=Hooks(on_opt_out=print), clock=lambda: NOW)
+    subject.commit(answered(subject))
+    assert isinstance(subject.store, Journal)
+    subject.store._write([])
+    subject.store.close()
+    assert [path.name for path in code.iterdir()] == ["consent.toml"]
+    kinds = {path.parent.name for path in (data / "journal").rglob("*.json")}
+    assert kinds == {"journal", "declarations", "opt-outs"}
 
 
 class _Away(NullStore):

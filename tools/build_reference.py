@@ -48,7 +48,7 @@ contact = "privacy@example.com"
 ```
 
 Where the code does not say it, `CONSENT_CONFIG` says where the file is, and `CONSENT_SECRET_KEY` holds the keys.
-`CONSENT_MODE` and `CONSENT_RECORDS_URL` override `[site] mode` and `[records] url`.
+`CONSENT_MODE`, `CONSENT_RECORDS_URL` and `CONSENT_RECORDS_JOURNAL` override `[site] mode`, `[records] url` and `[records] journal`.
 """
 
 

@@ -21,6 +21,7 @@ from consent_middleware.stack import escapes, is_added, is_behind_router, root_p
 if TYPE_CHECKING:
     from consent_middleware.caching import Headers
     from consent_middleware.choices import Outcome
+    from consent_middleware.records import ConsentRecord
     from consent_middleware.replies import Reply
     from consent_middleware.request import ConsentRequest
 
@@ -62,13 +63,13 @@ class ConsentMiddleware:
         config: ConfigSource = None,
         secret_key: str | Iterable[str] | None = None,
         *,
-        region: Callable[[ConsentRequest], Any] | None = None,
-        age_class: Callable[[ConsentRequest], Any] | None = None,
-        subject: Callable[[ConsentRequest], Any] | None = None,
-        skip: Callable[[ConsentRequest], Any] | None = None,
-        nonce: Callable[[ConsentRequest], Any] | None = None,
-        on_change: Callable[[Any], Any] | None = None,
-        on_opt_out: Callable[[Any], Any] | None = None,
+        region: Callable[[ConsentRequest], str | Awaitable[str | None] | None] | None = None,
+        age_class: Callable[[ConsentRequest], str | Awaitable[str | None] | None] | None = None,
+        subject: Callable[[ConsentRequest], str | Awaitable[str | None] | None] | None = None,
+        skip: Callable[[ConsentRequest], bool | Awaitable[bool]] | None = None,
+        nonce: Callable[[ConsentRequest], str | Awaitable[str | None] | None] | None = None,
+        on_change: Callable[[ConsentRecord], object] | None = None,
+        on_opt_out: Callable[[ConsentRecord], object] | None = None,
     ) -> None:
         if isinstance(app, ConsentMiddleware) or is_added(app, ConsentMiddleware):
             hint = "Add the middleware once, or wrap the app once, not both."
@@ -85,7 +86,7 @@ class ConsentMiddleware:
         hooks = Hooks(region, age_class, subject, skip, nonce, on_change, on_opt_out)
         self.site = Site(config, secret_key, hooks=hooks)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # as with `App`
         """Serve one connection."""
         kind = scope["type"]
         if kind not in {"http", "websocket"} or _MARK in scope:

@@ -37,15 +37,16 @@ if TYPE_CHECKING:
     from consent_middleware.config import ConsentConfig
     from consent_middleware.environ import Environ
     from consent_middleware.exchange import Exchange
+    from consent_middleware.records import ConsentRecord
     from consent_middleware.request import ConsentRequest
     from consent_middleware.site import ConfigSource
     from consent_middleware.wsgi import App, StartResponse
 
-__all__ = ["Consent", "requires_consent"]
+__all__ = ["Consent", "get_consent", "requires_consent"]
 
 View = TypeVar("View", bound="RouteCallable")
 _NAME = "consent"  # in app.extensions, on the command line, on flask.g
-_LAID_OVER = ("CONSENT_RECORDS_URL", "CONSENT_MODE")
+_LAID_OVER = ("CONSENT_RECORDS_URL", "CONSENT_RECORDS_JOURNAL", "CONSENT_MODE")
 _KNOWN = ("CONSENT_CONFIG", "CONSENT_SECRET_KEY", *_LAID_OVER)
 _BELOW = ("app", "wsgi_app", "application")  # what a layer usually calls the app that it wraps
 
@@ -58,7 +59,7 @@ class Consent:
     ``CONSENT_CONFIG``: a path, a dict, a `ConsentConfig`; default: the environment's, else ``consent.toml``.
     ``CONSENT_SECRET_KEY``: one key or several (the last signs, all verify); default: the environment's, else keys made
     from ``SECRET_KEY`` and ``SECRET_KEY_FALLBACKS``.
-    ``CONSENT_MODE``, ``CONSENT_RECORDS_URL``: laid over the declaration, below the environment's.
+    ``CONSENT_MODE``, ``CONSENT_RECORDS_URL``, ``CONSENT_RECORDS_JOURNAL``: laid over the declaration, below the environment's.
 
     Args:
         app: The app; None: call `init_app`.
@@ -79,13 +80,13 @@ class Consent:
         self,
         app: flask.Flask | None = None,
         *,
-        region: Callable[[ConsentRequest], Any] | None = None,
-        age_class: Callable[[ConsentRequest], Any] | None = None,
-        subject: Callable[[ConsentRequest], Any] | None = None,
-        skip: Callable[[ConsentRequest], Any] | None = None,
-        nonce: Callable[[ConsentRequest], Any] | None = None,
-        on_change: Callable[[Any], Any] | None = None,
-        on_opt_out: Callable[[Any], Any] | None = None,
+        region: Callable[[ConsentRequest], str | None] | None = None,
+        age_class: Callable[[ConsentRequest], str | None] | None = None,
+        subject: Callable[[ConsentRequest], str | None] | None = None,
+        skip: Callable[[ConsentRequest], bool] | None = None,
+        nonce: Callable[[ConsentRequest], str | None] | None = None,
+        on_change: Callable[[ConsentRecord], object] | None = None,
+        on_opt_out: Callable[[ConsentRecord], object] | None = None,
     ) -> None:
         self._hooks = {
             "region": region,
@@ -133,14 +134,12 @@ class Consent:
             app.wsgi_app = middleware  # type: ignore[method-assign]
         app.extensions[_NAME] = middleware
         flask.appcontext_pushed.connect(_provide, app)
-        jinja.install(app.jinja_env, site=lambda: middleware.site, consent=lambda _: _current())
+        jinja.install(app.jinja_env, site=lambda: middleware.site, consent=lambda _: get_consent())
         app.jinja_env.globals[_NAME] = _consent
         app.cli.add_command(_Commands(app))
 
 
-def requires_consent(
-    unit: str, *, otherwise: Callable[..., ResponseReturnValue] | None = None
-) -> Callable[[View], View]:
+def requires_consent(unit: str, *, otherwise: RouteCallable | None = None) -> Callable[[View], View]:
     """Answer a view only where a category or service is granted: ``@app.get(...)`` above, this below.
 
     Who has not answered yet and comes by a link is sent to the settings, and from there back (303). Everything else is
@@ -159,7 +158,7 @@ def requires_consent(
     def decorate(view: View) -> View:
         @wraps(view)
         def guarded(*args: Any, **kwargs: Any) -> ResponseReturnValue:
-            consent = _current()
+            consent = get_consent()
             if consent.allows(unit):
                 return _call(view, *args, **kwargs)
             return _call(otherwise, *args, **kwargs) if otherwise else _refuse(consent, unit)
@@ -189,7 +188,7 @@ def _refuse(consent: VisitorConsent, unit: str) -> ResponseReturnValue:
 # -- flask.g.consent
 
 
-def _current() -> VisitorConsent:
+def get_consent() -> VisitorConsent:
     """Return the consent of the request that is answered; without one, or where no middleware ran, nobody's."""
     request = flask.request if flask.has_request_context() else None
     found = request.environ.get("consent_middleware.consent") if request else None
@@ -204,7 +203,7 @@ def _current() -> VisitorConsent:
 
 
 # One that looks each time: a request may use the application context of a test or a command that is already there.
-_consent = LocalProxy(_current)
+_consent = LocalProxy(get_consent)
 
 
 def _provide(_app: flask.Flask, **_: Any) -> None:

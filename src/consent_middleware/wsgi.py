@@ -30,6 +30,7 @@ from consent_middleware.stack import takes, way_out
 
 if TYPE_CHECKING:
     from consent_middleware.caching import Headers
+    from consent_middleware.records import ConsentRecord
     from consent_middleware.replies import Reply
     from consent_middleware.request import ConsentRequest
 
@@ -68,13 +69,13 @@ class ConsentMiddleware:
         config: ConfigSource = None,
         secret_key: str | Iterable[str] | None = None,
         *,
-        region: Callable[[ConsentRequest], Any] | None = None,
-        age_class: Callable[[ConsentRequest], Any] | None = None,
-        subject: Callable[[ConsentRequest], Any] | None = None,
-        skip: Callable[[ConsentRequest], Any] | None = None,
-        nonce: Callable[[ConsentRequest], Any] | None = None,
-        on_change: Callable[[Any], Any] | None = None,
-        on_opt_out: Callable[[Any], Any] | None = None,
+        region: Callable[[ConsentRequest], str | None] | None = None,
+        age_class: Callable[[ConsentRequest], str | None] | None = None,
+        subject: Callable[[ConsentRequest], str | None] | None = None,
+        skip: Callable[[ConsentRequest], bool] | None = None,
+        nonce: Callable[[ConsentRequest], str | None] | None = None,
+        on_change: Callable[[ConsentRecord], object] | None = None,
+        on_opt_out: Callable[[ConsentRecord], object] | None = None,
     ) -> None:
         if isinstance(app, ConsentMiddleware):
             hint = "Add the middleware once, or wrap the app once, not both."
@@ -163,6 +164,7 @@ class _Responder:
         "_environ",
         "_exchange",
         "_held",
+        "_is_edited",
         "_passed_on",
         "_response",
         "_sent",
@@ -178,7 +180,7 @@ class _Responder:
         self._held: tuple[str, Any] | None = None
         self._writer: Write | None = None
         self._response: Response | None = None
-        self._started = self._sent = self._passed_on = False
+        self._started = self._sent = self._passed_on = self._is_edited = False
 
     def start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Write:
         """Take the app's status and headers; they go on at once unless a document's must wait."""
@@ -194,13 +196,15 @@ class _Responder:
                 return self._write
             answer = answer.abandon()  # the body is out of our hands, or has begun: then the server raises
         self._response = self._held = None
-        self._sent = True
+        self._sent, self._is_edited = True, answer is not given
         return self._server(status, headers if answer is given else _strings(answer), *_maybe(exc_info))
 
     def body(self, iterable: Iterable[bytes]) -> Iterable[bytes]:
         """Return the body for the server: the app's own object, unless it is or may yet be rewritten."""
         if self._started and self._response is None:
             self._passed_on = True
+            if self._is_edited and self._exchange.method == "HEAD" and isinstance(iterable, (list, tuple)):
+                return iter(iterable)  # of a list of one, servers take the item's length for the page's
             return iterable
         body = _Body(self, iterable)
         body.begin()

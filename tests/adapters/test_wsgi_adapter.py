@@ -121,6 +121,20 @@ def test_the_apps_own_body_object_is_returned(wrap: Any, headers: list[Any]) -> 
     assert app(browsing(), Server().start_response) is wrapper
 
 
+@pytest.mark.parametrize(("kind", "is_own"), [(HTML, False), (TEXT, True)], ids=["page", "untouched"])
+@pytest.mark.parametrize("item", [b"", b"<!doctype html><p>As for GET"], ids=["empty", "whole"])
+def test_a_server_cannot_measure_a_head(
+    wrap: Any, kind: tuple[str, str], item: bytes, *, is_own: bool
+) -> None:
+    """Of a list of one, waitress makes the item's length that of the page, which GET would answer with more."""
+    server, body = Server(), [item]
+    found = wrap(sending(body, kind, ("Content-Length", "43")))(
+        browsing(REQUEST_METHOD="HEAD"), server.start_response
+    )
+    assert (found is body, hasattr(found, "__len__"), "content-length" in server.names) == (is_own,) * 3
+    assert list(found) == [item]
+
+
 def test_a_file_wrapper_of_html_is_rewritten(wrap: Any) -> None:
     """A page sent as a file gets the banner; the file is closed."""
     file = io.BytesIO(PAGE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 import logging
 import os
 import re
@@ -26,6 +27,7 @@ from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.core.cache import cache
 from django.core.checks import registry as checks_registry
 from django.core.handlers.wsgi import WSGIHandler
+from django.core.management import CommandError, ManagementUtility, call_command
 from django.http import HttpResponse
 from django.template import Context, Engine, TemplateSyntaxError
 from django.test import AsyncClient, Client, RequestFactory
@@ -931,6 +933,16 @@ def test_documented_template_compiles(serve: Serve) -> None:
     assert "data-src" in template(source).render(Context())
 
 
+def test_documented_types() -> None:
+    """The typed request, settings and view are what a project can paste; tests/frameworks/typed_django.py checks the types."""
+    names: dict[str, Any] = {}
+    exec(block("python", "ConsentSettings"), names)
+    request = names["ConsentHttpRequest"]()
+    request.consent = get_consent(request)
+    assert names["home"](request).content == b""
+    assert set(names["CONSENT"]) <= set(conf.KEYS)
+
+
 def test_documented_accounts(serve: Serve, tmp_path: Path) -> None:
     """The hook and the receivers of the documentation bind a log-in, and know the account afterwards."""
     names: dict[str, Any] = {}
@@ -966,6 +978,73 @@ def test_documented_setting_and_test() -> None:
     with override_settings(ALLOWED_HOSTS=["testserver"]):
         unittest.defaultTestLoader.loadTestsFromTestCase(names["BannerTest"]).run(result)
     assert (result.testsRun, result.failures, result.errors) == (1, [], [])
+
+
+# -- manage.py consent
+
+
+def manage(capsys: pytest.CaptureFixture[str], *argv: str) -> tuple[object, str]:
+    """Run `manage.py`; return its exit code and what it wrote."""
+    with pytest.raises(SystemExit) as ended:
+        ManagementUtility(["/srv/shop/manage.py", *argv]).execute()
+    written = capsys.readouterr()
+    return ended.value.code, written.out + written.err
+
+
+def test_the_command_is_about_the_project(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither declaration nor key need be named; Django's own options may stand anywhere, and --config has the last word."""
+    settings_option = f"--settings={os.environ['DJANGO_SETTINGS_MODULE']}"
+    code, said = manage(capsys, "consent", "check", settings_option)
+    assert (code, said.splitlines()[0]) == (0, "Example Shop: 3 services, mode enforce, regime opt-in.")
+    code, said = manage(capsys, "consent", "--pythonpath", ".", "check", "--config", "nowhere.toml")
+    assert (code, "there is no file 'nowhere.toml'" in said) == (1, True)
+
+
+def test_the_command_says_what_it_can_do(capsys: pytest.CaptureFixture[str]) -> None:
+    """All but `init`, whether `help` stands before or behind; a command that there is not is exit code 2."""
+    _, said = manage(capsys, "consent", "-h")
+    listed = re.findall(r"^  (\w+)  ", said, re.MULTILINE)
+    assert listed == ["catalog", "check", "keys", "policy", "records", "schema", "types"]
+    assert said.startswith("Usage: manage.py consent [OPTIONS] COMMAND")
+    ManagementUtility(["manage.py", "help", "consent"]).execute()
+    assert capsys.readouterr().out == said
+    assert manage(capsys, "consent", "chekc")[0] == 2
+
+
+@pytest.mark.parametrize("kind", ["wsgi"], indirect=True)
+def test_the_command_reads_the_projects_records(
+    serve: Serve, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`manage.py consent records` counts and verifies with the derived key; `call_command` does the same in code."""
+    serve(CONSENT=consent(records=kept_in(tmp_path))).granting()
+    code, said = manage(capsys, "consent", "records", "stats", "--json")
+    assert (code, json.loads(said)["total"]) == (0, 1)
+    assert manage(capsys, "consent", "records", "verify")[0] == 0
+    call_command("consent", "records", "stats")
+    with pytest.raises(CommandError, match="either --principal or --subject") as unclear:
+        call_command("consent", "records", "erase", "--yes")
+    assert unclear.value.returncode == 2
+    with override_settings(SECRET_KEY="another key than the records were signed with"):
+        with pytest.raises(CommandError, match="exit code 1") as forged:
+            call_command("consent", "records", "verify")
+        assert forged.value.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"CONSENT": {"confg": "x"}}, "CONSENT['confg']: is not a setting."),
+        ({"CONSENT": {"config": {"site": {"nmae": "x"}}}}, "site.nmae: 'nmae' is not a known key."),
+        ({"SECRET_KEY": "", "CONSENT": {"config": settings.CONSENT["config"]}}, "no secret key"),
+    ],
+)
+def test_settings_the_command_cannot_use(
+    changed: dict[str, Any], problem: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit code 2, every fault, and no traceback."""
+    with override_settings(**changed):
+        code, said = manage(capsys, "consent", "records", "stats")
+    assert (code, problem in said) == (2, True)
 
 
 # -- what is wrong, and how to mend it

@@ -672,7 +672,7 @@ def test_an_unknown_setting_names_what_is_near(bare: Make) -> None:
         Consent(bare(CONSENT_MOD="report"))
     assert str(raised.value.faults[0]) == (
         "CONSENT_MOD: is no setting. Did you mean 'CONSENT_MODE'? Known: CONSENT_CONFIG, CONSENT_SECRET_KEY, "
-        "CONSENT_RECORDS_URL, CONSENT_MODE; everything else stands in consent.toml."
+        "CONSENT_RECORDS_URL, CONSENT_RECORDS_JOURNAL, CONSENT_MODE; everything else stands in consent.toml."
     )
 
 
@@ -722,7 +722,7 @@ def test_hooks_are_the_middlewares(bare: Make) -> None:
         return "DE"
 
     with pytest.raises(ConfigError, match="region: is a coroutine function"):
-        Consent(bare(), region=later)
+        Consent(bare(), region=later)  # type: ignore[arg-type]
 
 
 def test_the_nonce_hook_may_read_the_requests_g(bare: Make) -> None:

@@ -1,9 +1,10 @@
-"""A site as its developer writes it: nothing to run, but mypy --strict must take it as it stands (make types)."""
+"""A Starlette or FastAPI site as its developer writes it: mypy --strict must take it, and refuse what is marked (see typed_core)."""
 
 from typing import assert_type
 
 from fastapi import Depends, FastAPI
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.templating import Jinja2Templates
@@ -43,3 +44,7 @@ async def chat(websocket: WebSocket) -> None:
 
 
 wrapped = ConsentMiddleware(Starlette(), "consent.toml", ["old" * 16, "new" * 16])
+
+requires_consent(["marketing"])  # type: ignore[arg-type]
+app.add_middleware(ConsentMiddleware, confg="consent.toml")  # type: ignore[call-arg]
+Starlette(middleware=[Middleware(ConsentMiddleware, region=len)])  # type: ignore[arg-type]

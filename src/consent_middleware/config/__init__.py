@@ -34,7 +34,8 @@ def load_config(
     Args:
         source: A path, a dict of the same shape, or a `ConsentConfig`; None: ``CONSENT_CONFIG``, else
             ``consent.toml`` in the current folder.
-        environ: Stands for ``os.environ``: ``CONSENT_RECORDS_URL`` and ``CONSENT_MODE`` override the file.
+        environ: Stands for ``os.environ``: ``CONSENT_RECORDS_URL``, ``CONSENT_RECORDS_JOURNAL`` and ``CONSENT_MODE``
+            override the file.
 
     Raises:
         ConfigError: With every fault found.
@@ -84,6 +85,7 @@ def _read(path: Path) -> dict[str, Any]:
 def _overridden(raw: dict[str, Any], env: Mapping[str, str]) -> dict[str, Any]:
     for variable, section, key in (
         ("CONSENT_RECORDS_URL", "records", "url"),
+        ("CONSENT_RECORDS_JOURNAL", "records", "journal"),
         ("CONSENT_MODE", "site", "mode"),
     ):
         value = env.get(variable)

@@ -277,7 +277,10 @@ class RecordsSection(Section):
         "journal",
         description="While the database is away, `journal` takes answers into files; `refuse` answers a yes with 503.",
     )
-    journal: str = Field("consent-journal", description="The folder of those files, relative to this file.")
+    journal: str = Field(
+        "consent-journal",
+        description="The folder of those files, and of what else the site keeps between visits (opt-outs that the hook has not taken yet, earlier declarations); relative to this file, or absolute. `CONSENT_RECORDS_JOURNAL` overrides it.",
+    )
     ip: Literal["none", "truncate", "hash"] = Field(
         "none",
         description="What a record keeps of the visitor's address. `truncate`: the network (IPv4 /24, IPv6 /48). `hash`: 32 characters made with the secret key.",

@@ -10,7 +10,7 @@ Nothing here reads Django's settings before the app is loaded or the middleware 
 """
 
 from consent_middleware.django.access import get_consent
-from consent_middleware.django.conf import consent_options
+from consent_middleware.django.conf import ConsentSettings, consent_options
 from consent_middleware.django.middleware import ConsentMiddleware
 
-__all__ = ["ConsentMiddleware", "consent_options", "get_consent"]
+__all__ = ["ConsentMiddleware", "ConsentSettings", "consent_options", "get_consent"]

@@ -12,12 +12,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from asgiref.sync import async_to_sync, iscoroutinefunction
 from django.conf import settings
@@ -27,10 +27,41 @@ from consent_middleware.config import ConsentConfig, derived_key, load_config, l
 from consent_middleware.errors import ConfigError, Fault, nearest
 from consent_middleware.site import Hooks, Site
 
-__all__ = ["SETTINGS", "consent_options", "declaration", "forget", "given", "hooks", "keys", "site", "watch"]
+if TYPE_CHECKING:
+    from consent_middleware.records import ConsentRecord
+    from consent_middleware.request import ConsentRequest
+    from consent_middleware.site import ConfigSource
+
+__all__ = [
+    "SETTINGS",
+    "ConsentSettings",
+    "consent_options",
+    "declaration",
+    "forget",
+    "given",
+    "hooks",
+    "keys",
+    "site",
+    "watch",
+]
+
+
+class ConsentSettings(TypedDict, total=False):
+    """The shape of the setting, for type checkers: ``CONSENT: ConsentSettings = {...}``."""
+
+    config: ConfigSource
+    secret_key: str | Iterable[str]
+    region: str | Callable[[ConsentRequest], str | Awaitable[str | None] | None]
+    age_class: str | Callable[[ConsentRequest], str | Awaitable[str | None] | None]
+    subject: str | Callable[[ConsentRequest], str | Awaitable[str | None] | None]
+    skip: str | Callable[[ConsentRequest], bool | Awaitable[bool]]
+    nonce: str | Callable[[ConsentRequest], str | Awaitable[str | None] | None]
+    on_change: str | Callable[[ConsentRecord], object]
+    on_opt_out: str | Callable[[ConsentRecord], object]
+
 
 HOOKS = tuple(field.name for field in fields(Hooks))
-KEYS = ("config", "secret_key", *HOOKS)
+KEYS = tuple(ConsentSettings.__annotations__)
 # What the site is made from; where a test overrides one of them, it is made anew.
 SETTINGS = frozenset(
     {
