@@ -14,11 +14,14 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from http.client import HTTPConnection, HTTPResponse, RemoteDisconnected
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from consent_middleware import Records
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +31,7 @@ pytestmark = pytest.mark.slow
 DOC = (Path(__file__).parents[2] / "docs" / "servers.md").read_text("utf-8")
 BIN = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 LATE_S = 60
+KEY = "a-secret-of-32-characters-length"
 PACKAGES = {"uwsgi": "pyuwsgi", "waitress-serve": "waitress"}
 CONFIG = """
 use = ["google-analytics", "meta-pixel"]
@@ -164,7 +168,7 @@ class Server:
         if found is None:
             pytest.skip(f"{program} is not installed: pip install {PACKAGES.get(program, program)}")
         own = {key: value for key, value in os.environ.items() if not key.startswith("CONSENT_")}
-        own |= {"CONSENT_SECRET_KEY": "a-secret-of-32-characters-length"}
+        own |= {"CONSENT_SECRET_KEY": KEY}
         own["PYTHONPATH"] = os.pathsep.join([str(self.folder), own.get("PYTHONPATH", "")])
         with (self.folder / "log").open("wb") as log:
             self._process = subprocess.Popen(
@@ -346,6 +350,8 @@ def test_workers_share_the_records_and_end_in_order(server: Server) -> None:
     assert list(held.values()) == [["session", "_ga", "mystery"]] * server.workers
     code = server.stop()
     assert code in {0, -signal.SIGTERM}, server.log
+    with closing(Records.open(server.folder / "consent.toml", KEY)) as records:
+        records.replay()  # a choice that found the file locked for long waits in the journal
     connection = sqlite3.connect(server.folder / "consent-records.db")
     rows = [
         row[0]
