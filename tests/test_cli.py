@@ -89,6 +89,31 @@ def test_the_types_of_a_site_without_services(declared: Path) -> None:
     assert "type Service = never;" in run("types", "--config", str(declared)).output
 
 
+def test_what_code_and_templates_ask_for_is_checked(declared: Path) -> None:
+    """An id that nobody can grant is told with its file, whether code, a template tag, a marked tag or a script asks for it."""
+    folder = declared.parent
+    (folder / "views.py").write_text(
+        '@requires_consent("marketting")\ndef a(): consent.allows("youtube")', "utf-8"
+    )
+    (folder / "a.html").write_text(
+        '{% consent "functional" %}{% endconsent %}<p data-category="books"></p><template data-category="{{ x }}">'
+        '</template><script type="text/plain" data-service="youtub" data-src="/x.js"></script>',
+        "utf-8",
+    )
+    (folder / "a.js").write_text("if (consent.acceptedCategory('analitics')) {}", "utf-8")
+    found = run("check", "--config", str(declared))
+    told = [line for line in found.output.splitlines() if " asks for consent that nobody can give: " in line]
+    assert found.exit_code == 0
+    assert sorted((line.split()[0], line.split("'")[1]) for line in told) == [
+        ("a.html", "functional"),
+        ("a.html", "youtub"),
+        ("a.js", "analitics"),
+        ("views.py", "marketting"),
+    ]
+    assert "'functional' is a category without any service" in found.output
+    assert "Did you mean 'analytics'?" in found.output
+
+
 def test_checking_writes_nothing(declared: Path) -> None:
     """No database is made by looking at a declaration."""
     run("check", "--config", str(declared))

@@ -298,6 +298,12 @@ FOUND: dict[str, tuple[dict[str, str], str, str, str]] = {
     "starlette": ({"src/shop/web.py": "app = Starlette()"}, "starlette", "src/shop/web.py", "app"),
     "litestar": ({"app.py": "app = Litestar([])"}, "litestar", "app.py", "app"),
     "quart": ({"app.py": "app = Quart(__name__)"}, "quart", "app.py", "app"),
+    "sanic": ({"app.py": "app = Sanic('shop')"}, "sanic", "app.py", "app"),
+    "aiohttp": ({"app.py": "from aiohttp import web\nshop = web.Application()"}, "aiohttp", "app.py", "shop"),
+    "no aiohttp": (
+        {"app.py": "import aiohttp, tornado\napp = tornado.web.Application()", "requirements.txt": "aiohttp\nsanic"},
+        "sanic", "main.py", "app",
+    ),
     "django": (
         {"manage.py": "os.environ.setdefault('DJANGO_SETTINGS_MODULE', 'mysite.settings')", "app.py": "a = Flask(1)"},
         "django", "mysite/wsgi.py", "application",
@@ -355,9 +361,28 @@ def test_the_framework_can_be_named(folder: Path, id_: str) -> None:
     printed = run(*FLAGS, "--framework", id_).stdout
     assert printed.startswith(f"This is {FRAMEWORKS[id_].name}")
     assert "{" not in printed
-    assert (
-        len([line for line in printed.partition("\nThen:")[0].splitlines() if line.startswith("    ")]) == 2
-    )
+    pasted = [line for line in printed.partition("\nThen:")[0].splitlines() if line.startswith("    ")]
+    assert len(pasted) == (0 if id_ == "aiohttp" else 2)
+
+
+@pytest.mark.parametrize("id_", ["litestar", "sanic"])
+def test_the_whole_site_gets_a_name_of_its_own(folder: Path, id_: str) -> None:
+    """Where the framework's own commands want its own object, it keeps its name, and the site that is served has another."""
+    put(folder, "shop.py", f"app = {FRAMEWORKS[id_].made_by}([])")
+    printed = run(*FLAGS).stdout
+    assert "    site = ConsentMiddleware(app)\n" in printed
+    assert "uvicorn shop:site --env-file .env" in printed
+    assert "Serve  site,  not  app" in printed
+
+
+def test_for_aiohttp_there_is_a_page(folder: Path) -> None:
+    """Nothing can be pasted into it, so what to do instead is named."""
+    put(folder, "shop.py", "from aiohttp import web\napp = web.Application()")
+    printed = run(*FLAGS).stdout
+    assert printed.startswith("This is aiohttp: shop.py makes one.")
+    assert "Paste" not in printed
+    assert "docs/frameworks/aiohttp.md" in printed
+    assert "uvicorn front:app --env-file .env" in printed
 
 
 def test_a_framework_that_is_named_is_looked_for_in_the_code(folder: Path) -> None:

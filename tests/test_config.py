@@ -52,8 +52,8 @@ BAD: list[tuple[str, dict[str, Any], str, list[str]]] = [
     ),
     ("unknown key of a category", {"categories": [{"id": "x", "base": "y"}]}, "categories[0].base", ["'basis'"]),
     ("wrong type", {"site": {"name": 5}}, "site.name", ["string", "Found 5."]),
-    ("no coercion", {"signals": {"gpc": "yes"}}, "signals.gpc", ["boolean", "Found 'yes'."]),
-    ("not an integer", {"site": {"consent_days": "180"}}, "site.consent_days", ["integer"]),
+    ("no coercion", {"signals": {"gpc": "yes"}}, "signals.gpc", ["true or false", "without quotes", "Found 'yes'."]),
+    ("not an integer", {"site": {"consent_days": "180"}}, "site.consent_days", ["whole number", "without quotes"]),
     ("too few days", {"site": {"consent_days": 0}}, "site.consent_days", ["accepted: 1 to 400", "Found 0."]),
     ("too many days", {"site": {"consent_days": 401}}, "site.consent_days", ["accepted: 1 to 400"]),
     ("site id", {"site": {"id": "My Shop"}}, "site.id", ["up to 32 lower-case letters", "'My Shop'"]),
@@ -525,7 +525,45 @@ def test_a_file_with_a_byte_order_mark(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     """A folder in the file's place is one fault, not a traceback."""
     (found,) = faults(tmp_path)
-    assert found.problem.startswith("the file cannot be read: ")
+    assert found.problem == "this is a folder, not a file."
+    assert str(tmp_path / "consent.toml") in found.hint
+
+
+@pytest.mark.parametrize("source", [7, ["consent.toml"], b"consent.toml"], ids=str)
+def test_a_source_of_another_kind_is_one_fault(source: Any) -> None:
+    """What is neither a path nor a table is named, with what would do."""
+    (found,) = faults(source)
+    assert (found.path, found.problem) == ("config", f"is no declaration. Found {type(source).__name__}.")
+    assert found.hint.startswith("Give a path, a dict")
+
+
+@pytest.mark.parametrize(
+    ("raw", "path", "hint"),
+    [
+        ({"site": "Shop"}, "site", ""),
+        ({"use": "youtube"}, "use", "Write it in brackets"),
+        ({"services": {"id": "x"}}, "services", "Write [[services]]."),
+    ],
+)
+def test_a_value_of_the_wrong_shape_says_how_it_is_written(raw: dict[str, Any], path: str, hint: str) -> None:
+    """A table, a list and an array of tables are named in the words of the file, not of the library that checks it."""
+    found = [fault for fault in faults({**declaration(), **raw}) if fault.path == path]
+    assert [fault.problem.partition(". ")[0] in {"must be a table", "must be a list"} for fault in found] == [
+        True
+    ]
+    assert found[0].hint.startswith(hint)
+
+
+@pytest.mark.parametrize(
+    ("url", "hint"),
+    [("oracle://u:hunter2@db/x", "Known: sqlite"), ("postgres://u:hunter2@db/x", "'postgresql'")],
+)
+def test_a_database_that_keeps_no_records_is_named(url: str, hint: str) -> None:
+    """A kind of database that is not known is found at the start, without the password."""
+    (found,) = faults(declaration(records={"url": url}))
+    assert "is no kind of database" in found.problem
+    assert hint in found.hint
+    assert "hunter2" not in str(found)
 
 
 # -- the environment

@@ -57,6 +57,13 @@ def test_what_waits_behind_a_url(host: str, path: str, units: tuple[str, ...]) -
     assert (held.units if held else ()) == units
 
 
+def test_of_several_that_nobody_declared_the_least_intrusive_is_named() -> None:
+    """A host that analytics and marketing of the catalogue share is proposed as analytics, and waits as before."""
+    held = holding(use=[]).at(Location("www.googletagmanager.com", "/gtag/js"), OWN)
+    assert held is not None
+    assert (held.service.id, held.declared, held.units) == ("google-analytics", False, ("marketing",))
+
+
 def test_a_granted_service_waits_no_more() -> None:
     """Granting one lets it through and leaves the others."""
     subject = holding("stats")

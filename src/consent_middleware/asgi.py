@@ -71,7 +71,12 @@ class ConsentMiddleware:
         on_change: Callable[[ConsentRecord], object] | None = None,
         on_opt_out: Callable[[ConsentRecord], object] | None = None,
     ) -> None:
-        if isinstance(app, ConsentMiddleware) or is_added(app, ConsentMiddleware):
+        inside = getattr(app, "asgi_app", None)  # of Quart
+        if (
+            isinstance(app, ConsentMiddleware)
+            or isinstance(inside, ConsentMiddleware)
+            or is_added(app, ConsentMiddleware)
+        ):
             hint = "Add the middleware once, or wrap the app once, not both."
             raise ConfigError("ConsentMiddleware", [Fault("app", "is wrapped already.", hint)])
         if not takes(app, 3) or hasattr(app, "wsgi_app"):

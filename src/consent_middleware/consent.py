@@ -112,7 +112,7 @@ class Consent:
             UnknownIdError: The site declares no such id.
         """
         granted = self._exchange.read().decision.granted
-        return unit in granted or self._exchange.site.catalog.check_id(unit) in granted
+        return unit in granted or self._exchange.site.check_unit(unit) in granted
 
     @property
     def answered(self) -> bool:

@@ -153,7 +153,7 @@ def requires_consent(unit: str, *, otherwise: RouteCallable | None = None) -> Ca
         UnknownIdError: The site declares no such id; at once within an app's context, else when the view is called.
     """
     if flask.has_app_context() and _NAME in flask.current_app.extensions:
-        flask.current_app.extensions[_NAME].site.catalog.check_id(unit)
+        flask.current_app.extensions[_NAME].site.check_unit(unit)
 
     def decorate(view: View) -> View:
         @wraps(view)

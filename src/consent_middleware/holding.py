@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from consent_middleware.catalog import Service
+from consent_middleware.catalog import MARKETING, Service
 from consent_middleware.catalog.hosts import HostIndex
 from consent_middleware.urls import Location, read_host
 
@@ -167,7 +167,10 @@ class Holding:
     def _judged(self, owners: tuple[_Owner, ...]) -> Held | None:
         if not owners or any(not o.unit or o.unit in self._granted for o in owners):
             return None
-        first = owners[0]
+        # Of several that nobody declared the one that is no marketing is proposed, as `init` does (gtag.js is Google's for both).
+        first = (
+            owners[0] if owners[0].declared else min(owners, key=lambda o: o.service.category == MARKETING)
+        )
         return Held(tuple(dict.fromkeys(o.unit for o in owners)), first.service, first.declared)
 
     def concerns(self, authority: bytes) -> bool:

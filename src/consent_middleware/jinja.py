@@ -118,7 +118,7 @@ class ConsentExtension(Extension):
         if site is None:
             return
         try:
-            site().catalog.check_id(unit)
+            site().check_unit(unit)
         except UnknownIdError as error:
             parser.fail(f"{{% {tag} %}}: {error}", line)
 
@@ -193,7 +193,7 @@ def _text(unit: object, tag: str) -> str:
 
 def _mark(site: Site, unit: str) -> str:
     """Return the attribute that says what lifts an element; the service decides where a name is both."""
-    site.catalog.check_id(unit)
+    site.check_unit(unit)
     kind = "service" if unit in site.catalog.services else "category"
     return f'data-{kind}="{unit}"'
 

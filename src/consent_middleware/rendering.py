@@ -170,6 +170,7 @@ class Rendering:
             on_held=site.reporter.held_tag,
             on_passing=lambda location: self._report_passing(holding, location),
             placeholder=self._placeholder,
+            on_mark=site.check_mark if site.is_new(exchange.path) else None,
             inner_head=lambda: site.banner.guard(exchange.base, exchange.nonce),
             dry=not site.enforce,
             xml=xml,

@@ -332,6 +332,7 @@ class Response:
             lasting = exchange.lasting_cookie()
             headers += lasting + self._tk
             if exchange.header(b"cookie") is not None:
+                exchange.site.check_cookie(exchange)
                 headers += self._expired(is_replaced=bool(lasting))
         return headers
 

@@ -7,7 +7,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fnmatch import translate
 from functools import lru_cache
 from os import PathLike
@@ -20,7 +20,7 @@ from consent_middleware.codec import ChoiceCodec
 from consent_middleware.config import ConsentConfig, is_guessable, load_config, load_secret_keys
 from consent_middleware.csp import Policies, Violations, missing_sources
 from consent_middleware.endpoints import CSP_REPORT, Endpoints
-from consent_middleware.errors import StoreError
+from consent_middleware.errors import ConfigError, Fault, StoreError
 from consent_middleware.holding import Holdings
 from consent_middleware.overrides import Overrides
 from consent_middleware.policy import Rules
@@ -34,6 +34,7 @@ from consent_middleware.records import (
     SqlStore,
     recorded_choice,
     resolve_url,
+    why_unwritable,
 )
 from consent_middleware.regions import region_rules
 from consent_middleware.reporting import Reporter, logger
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
 __all__ = ["ConfigSource", "Hooks", "Site"]
 
 ConfigSource = str | PathLike[str] | Mapping[str, Any] | ConsentConfig | None
+_MAX_LOOKED_AT = 1_024
+_LONG_PATH = 256  # visitors choose these
 _NONCE = re.compile(r"'nonce-[^']*'")
 
 
@@ -80,6 +83,24 @@ class Hooks:
     nonce: Callable[[ConsentRequest], Any] | None = None
     on_change: Callable[[ConsentRecord], Any] | None = None
     on_opt_out: Callable[[ConsentRecord], Any] | None = None
+
+    def __post_init__(self) -> None:
+        """Take functions only.
+
+        Raises:
+            ConfigError: A hook cannot be called.
+        """
+        faults = [
+            Fault(
+                field.name,
+                f"is no function. Found {given!r:.60}.",
+                f"Give one that takes {_given_to(field.name)}.",
+            )
+            for field in fields(self)
+            if (given := getattr(self, field.name)) is not None and not callable(given)
+        ]
+        if faults:
+            raise ConfigError("hooks", faults)
 
     @property
     def about_visitor(self) -> tuple[tuple[str, Callable[[ConsentRequest], Any]], ...]:
@@ -128,6 +149,9 @@ class Site:
         self.holdings = Holdings(self.catalog)
         self._set_pages(rules, codec)
         self._missing = lru_cache(maxsize=64)(missing_sources)
+        self.check_mark = lru_cache(maxsize=1024)(self._check_mark)
+        self._looked_at: set[str] = set()
+        self.started = clock()
         self._set_looked_up(site)
         self.store = self._open_store(keys)
         self.sources = Sources(self.config.records, keys[-1])
@@ -232,6 +256,53 @@ class Site:
         record = self.store.latest(subject)
         return recorded_choice(self.catalog, record) if record else None
 
+    def check_unit(self, unit: str) -> str:
+        """Return ``unit`` if it is a category or service of this site; say once if nobody can ever grant it.
+
+        Raises:
+            UnknownIdError: It is neither.
+        """
+        self.catalog.check_id(unit)
+        if unit in self.catalog.unasked:
+            words = f"consent is asked for in the site's code: {self.catalog.why_never(unit)}"
+            self.reporter.once(logging.WARNING, ("unasked", unit), words)
+        return unit
+
+    def is_new(self, path: str) -> bool:
+        """Return whether no page at this path was looked at yet: each is once, a bounded number, since it takes time."""
+        if path in self._looked_at or len(self._looked_at) >= _MAX_LOOKED_AT or len(path) > _LONG_PATH:
+            return False
+        self._looked_at.add(path)
+        return True
+
+    def _check_mark(self, mark: str) -> None:
+        """Say once of a tag that a page marked up if nobody can ever grant what it waits for; any one of several would do.
+
+        Args:
+            mark: What its ``data-category`` or ``data-service`` says; with a ``!`` it waits for the withdrawal.
+        """
+        units = mark.removeprefix("!").split()
+        reasons = [self.catalog.why_never(unit) for unit in units]
+        if reasons and all(reasons):
+            words = f"a page marks a tag with {mark!r} (data-category or data-service), which never runs: {reasons[0]}"
+            self.reporter.once(logging.WARNING, ("mark", mark), words)
+
+    def check_cookie(self, exchange: Exchange) -> None:
+        """Say once if the consent cookie that a request carries seems to be another app's on this host."""
+        choice = exchange.seen.visitor.choice
+        if exchange.seen.unreadable:
+            problem = "none of this site's keys has signed: somebody forged it, the secret key was changed without keeping the old one,"
+        elif choice is not None and choice.stale and choice.at > self.started:
+            problem = "was made just now under another consent.toml: a process still runs with an older one,"
+        else:
+            return
+        name = self.visitors.names.name(secure=exchange.secure)
+        words = (
+            f"a request carries a cookie {name!r} that {problem} or another app on this host uses the same name, and each "
+            'asks the other\'s visitors again. Then give one of them a name of its own: [site] id = "shop".'
+        )
+        self.reporter.once(logging.WARNING, ("shared-cookie", problem), words)
+
     def policy_fragment(self, language: str = "", base: str = "") -> Markup:
         """Return the cookie policy as HTML for a page of the site's own, safe to put into a Jinja template as it is.
 
@@ -313,7 +384,15 @@ class Site:
         records = self.config.records
         if records.url == "none":
             return NullStore()
-        store = SqlStore(resolve_url(records.url, self.config.folder), keys)
+        url = resolve_url(records.url, self.config.folder)
+        if why := why_unwritable(url):
+            waits = records.on_store_failure == "journal"
+            until = f"answers wait as files in {str(self._folder)!r}" if waits else "a yes is answered 503"
+            _warning(
+                f"[records] url: {why}. Make it writable for the user that runs the site, or give another place. "
+                f"Until then {until}."
+            )
+        store = SqlStore(url, keys)
         if records.on_store_failure == "refuse":
             return store
         return Journal(store, self._folder)
@@ -340,6 +419,10 @@ class Site:
             _warning(self.policies.size_warning)
         for advice in self.overrides.warnings:
             _warning(advice)
+
+
+def _given_to(hook: str) -> str:
+    return "a ConsentRecord" if hook.startswith("on_") else "a ConsentRequest"
 
 
 def _rules(config: ConsentConfig) -> Rules:

@@ -35,6 +35,8 @@ def takes(app: object, count: int) -> bool:
     """
     if not callable(app):
         return False
+    if isinstance(app, type) and not hasattr(app, "__await__" if count == 3 else "__iter__"):
+        return False  # what it makes is no answer, but an app
     try:
         signature = inspect.signature(app, follow_wrapped=False)  # what is called, not what was decorated
     except (TypeError, ValueError):
@@ -47,7 +49,11 @@ def takes(app: object, count: int) -> bool:
 
 
 def way_out(app: object, usual: str) -> str:
-    """Return the hint for an app that does not fit: aiohttp's fits neither adapter."""
+    """Return the hint for an app that does not fit; what is no app at all, or aiohttp's, fits neither adapter."""
+    if isinstance(app, type):
+        return f"This is the class {app.__name__}: make an app of it first, and wrap that."
+    if not callable(app):
+        return f"Found {type(app).__name__}: give the app itself first, then config=... and secret_key=..."
     if type(app).__module__.partition(".")[0] == "aiohttp":
         return "aiohttp.web speaks neither ASGI nor WSGI: put a small ASGI app before it (docs/frameworks/aiohttp.md)."
     return usual

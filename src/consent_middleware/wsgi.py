@@ -77,7 +77,8 @@ class ConsentMiddleware:
         on_change: Callable[[ConsentRecord], object] | None = None,
         on_opt_out: Callable[[ConsentRecord], object] | None = None,
     ) -> None:
-        if isinstance(app, ConsentMiddleware):
+        inside = getattr(app, "wsgi_app", None)  # of Flask, where Consent(app) puts one too
+        if isinstance(app, ConsentMiddleware) or isinstance(inside, ConsentMiddleware):
             hint = "Add the middleware once, or wrap the app once, not both."
             raise ConfigError("ConsentMiddleware", [Fault("app", "is wrapped already.", hint)])
         if not takes(app, 2) or any(map(inspect.iscoroutinefunction, (app, getattr(app, "__call__", None)))):  # noqa: B004 - not whether, but what it is

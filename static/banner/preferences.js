@@ -132,4 +132,16 @@
     fill(form);
   });
   core.fill();
+
+  // A page that was asked to send the visitor back does so, as it does with scripts off.
+  const own = $("#consent-form");
+  if (own && new URLSearchParams(location.search).has("next")) {
+    document.addEventListener("consent:change", () => {
+      const { value } = $("[name=next]", own);
+      // Who withdraws goes there by way of the only key to the history.
+      const receipt = $("[role=status] a", own)?.href;
+      // Later: a reload may have been asked for, too.
+      setTimeout(() => location.assign(receipt ? `${receipt}&next=${encodeURIComponent(value)}` : value));
+    });
+  }
 })();

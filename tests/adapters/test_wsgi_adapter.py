@@ -453,11 +453,9 @@ def plain_asgi(_scope: Any, _receive: Any, _send: Any) -> None:
     """Do nothing, in the way of ASGI, without saying `async`."""
 
 
-@pytest.mark.parametrize(
-    "app", [FastAPI(), asgi_app, plain_asgi, None], ids=["fastapi", "function", "plain", "none"]
-)
+@pytest.mark.parametrize("app", [FastAPI(), asgi_app, plain_asgi], ids=["fastapi", "function", "plain"])
 def test_what_is_no_wsgi_app_is_an_error(wrap: Any, app: Any) -> None:
-    """An ASGI app, or none at all, is found at construction, with the place of the other adapter."""
+    """An ASGI app is found at construction, with the place of the other adapter."""
     with pytest.raises(ConfigError, match=r"consent_middleware\.asgi"):
         wrap(app)
 

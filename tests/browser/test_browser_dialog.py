@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 if TYPE_CHECKING:
-    from browser.conftest import Visit
+    from browser.conftest import MakeVisit, Visit
 
 pytestmark = [
     pytest.mark.browser,
@@ -80,6 +80,34 @@ def test_the_sites_own_button_opens_the_dialog(visit: Visit) -> None:
     visit.settle()
     visit.await_tracked("/embed/cup")
     assert [what for what in visit.tracked() if not what.startswith("/embed/")] == []
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "no scripts"])
+def test_the_preferences_page_sends_back_who_was_sent_there(make_visit: MakeVisit, *, scripts: bool) -> None:
+    """With `next` an answer leads there, a withdrawal by way of the receipt, whose link leads there too: scripts or not."""
+    visit = make_visit(java_script_enabled=scripts)
+    page, there = visit.page, visit.shop.url + "/about"
+    visit.go("/_consent/preferences?next=/about")
+    visit.press("Accept all")
+    expect(page).to_have_url(there)
+    visit.go("/_consent/preferences?next=/about")
+    visit.press("Withdraw consent")
+    expect(page.get_by_text("Your consent is withdrawn.")).to_be_visible()
+    assert page.url.partition("?")[0] == visit.shop.url + "/_consent/receipt"
+    expect(page.locator('a[href="/about"]').first).to_be_visible()
+
+
+def test_the_preferences_page_that_nobody_was_sent_to_stays(visit: Visit) -> None:
+    """Without `next` the answer is said on the page itself, and so it is in a dialog of a page that has a `next` of its own."""
+    visit.go("/_consent/preferences")
+    visit.press("Accept all")
+    expect(visit.page.locator("#consent-form [role=status]")).not_to_be_empty()
+    assert visit.page.url == visit.shop.url + "/_consent/preferences"
+    visit.go("/about?next=/video")
+    visit.page.locator("#consent-link a").click()
+    visit.page.locator("#consent-dialog").get_by_role("button", name="Reject all").click()
+    expect(visit.page.locator("#consent-link [role=status]")).not_to_be_empty()
+    assert visit.page.url == visit.shop.url + "/about?next=/video"
 
 
 def test_scripts_can_allow_one_service(visit: Visit) -> None:

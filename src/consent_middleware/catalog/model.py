@@ -240,6 +240,11 @@ class Catalog:
         return frozenset(in_use | {s for s in self.services if s not in self.always})
 
     @cached_property
+    def unasked(self) -> frozenset[str]:
+        """The categories that no visitor is ever asked about: no service is in them, and the site does not list them."""
+        return frozenset(c for c in self.categories if c not in self.asked and c not in self.always)
+
+    @cached_property
     def prompted(self) -> frozenset[str]:
         """The units that the banner asks about: an objection is offered, not asked for (EU-8)."""
         by_objection = {c.id for c in self.categories.values() if c.basis is Basis.EXEMPT_WITH_OBJECTION}
@@ -297,6 +302,21 @@ class Catalog:
         known = (*self.categories, *self.services)
         nearest = get_close_matches(unit, known, n=1)
         raise UnknownIdError(unit, known, nearest[0] if nearest else None)
+
+    def why_never(self, unit: str) -> str:
+        """Return why nobody can ever grant what is called ``unit``, and how to mend it; empty where somebody can."""
+        if unit in self.asked or unit in self.always:
+            return ""
+        if unit not in self.unasked:
+            try:
+                self.check_id(unit)
+            except UnknownIdError as error:
+                return str(error)
+        return (
+            f"{unit!r} is a category without any service, so visitors are not asked about it, and it is never granted. In "
+            f"consent.toml, declare the service that it is for, or, where there is none, list the category itself:\n"
+            f'[[categories]]\nid = "{unit}"'
+        )
 
     @cached_property
     def fingerprint(self) -> str:

@@ -204,11 +204,12 @@ def _next_steps(project: Project) -> Iterator[str]:
 def _paste(project: Project, framework: Framework) -> Iterator[str]:
     paste = framework.paste
     name = "" if project.framework else f" ({framework.name})"
-    yield ""
-    yield f"Paste {project.fill(paste.where)}{name}:"
-    yield ""
-    for line in project.fill(paste.lines).splitlines():
-        yield f"    {line}"
+    if paste.lines:
+        yield ""
+        yield f"Paste {project.fill(paste.where)}{name}:"
+        yield ""
+        for line in project.fill(paste.lines).splitlines():
+            yield f"    {line}"
     if paste.note:
         yield ""
         yield project.fill(paste.note)

@@ -16,6 +16,7 @@ from consent_middleware.cli.fetching import Client, UnreachableError
 from consent_middleware.cli.findings import Expected, Level
 from consent_middleware.cli.opening import Failure, Preset, declared, with_config
 from consent_middleware.cli.outside import look
+from consent_middleware.cli.searching import asked_for
 from consent_middleware.cli.showing import one_line
 from consent_middleware.errors import ConfigError
 from consent_middleware.policy_page import review_advice
@@ -64,6 +65,8 @@ def _address(_context: click.Context, _option: click.Parameter, given: str | Non
 def check(config: Path | None, url: str, timeout: float, *, no_answer: bool, as_json: bool) -> None:
     """Check a declaration, say what it declares, and what remains to be done in report mode.
 
+    Looks through the code and templates beside it too, for categories and services that nobody can grant.
+
     With --url look at the deployed site, as a browser does: whether the page holds the banner, the static files and
     gpc.json are reachable, no cookie escapes, signals and Reject hold, and caches keep nobody's own page. Compares it with
     the declaration, where there is one. One refusal is sent, which the site records as it does any (--no-answer).
@@ -110,6 +113,9 @@ def _check(found: ConsentConfig) -> None:
         click.echo(
             f"  {service.category:<12} {service.id}: cookies {len(service.cookies)}, hosts {len(service.hosts)}"
         )
+    for unit, file in asked_for(found.folder).items():
+        if why := catalog.why_never(unit):
+            click.echo(f"{one_line(file)} asks for consent that nobody can give: {why}")
     if advice := review_advice(found.site.updated, datetime.now(UTC).date()):
         click.echo(advice)
     if found.site.mode == "report":

@@ -32,6 +32,7 @@ class Paste:
     """What is pasted, and where; ``{app}``, ``{file}`` and ``{package}`` stand for the site's own names.
 
     Attributes:
+        lines: Empty where nothing can be pasted; then the note says what to do.
         note: What there is to say beside; may be empty.
     """
 
@@ -47,8 +48,8 @@ class Framework:
     Attributes:
         id: What ``--framework`` takes.
         name: As its makers write it.
-        made_by: What makes an app of it, as a pattern; empty where no code is looked for.
-        package: The distribution it comes in; empty for none.
+        made_by: What makes an app of it, as a pattern; empty where no code is looked for. The code must name the `id`, too.
+        package: The distribution that tells it where no code does; empty for none.
         paste: The lines.
         run: The command that starts the site with what .env holds; ``{module}`` is where its app is.
     """
@@ -87,6 +88,7 @@ class Project:
 
 
 _UVICORN = "uvicorn {module}:{app} --env-file .env"
+_UVICORN_SITE = "uvicorn {module}:site --env-file .env"
 _ASGI = "from consent_middleware.asgi import ConsentMiddleware\n"
 _WSGI = "from consent_middleware.wsgi import ConsentMiddleware\n"
 _ADDED = Paste(
@@ -95,6 +97,12 @@ _ADDED = Paste(
     "To have the framework's own error pages covered as well, end the file with  {app} = ConsentMiddleware({app})  instead.",
 )
 _WRAPPED = Paste(f"{_ASGI}{{app}} = ConsentMiddleware({{app}})", "at the end of {file}")
+# The framework's own commands and test client want its own object, so the whole site has another name.
+_SITE = Paste(
+    f"{_ASGI}site = ConsentMiddleware({{app}})",
+    "at the end of {file}",
+    "Serve  site,  not  {app}:  what the framework's own run command serves is without consent.",
+)
 _WRAPPED_WSGI = Paste(f"{_WSGI}{{app}} = ConsentMiddleware({{app}})", "at the end of {file}")
 
 FRAMEWORKS = {
@@ -113,7 +121,8 @@ FRAMEWORKS = {
             "dotenv run -- python manage.py runserver",
         ),
         Framework("fastapi", "FastAPI", "FastAPI", "fastapi", _ADDED, _UVICORN),
-        Framework("litestar", "Litestar", "Litestar", "litestar", _WRAPPED, _UVICORN),
+        Framework("litestar", "Litestar", "Litestar", "litestar", _SITE, _UVICORN_SITE),
+        Framework("sanic", "Sanic", "Sanic", "sanic", _SITE, _UVICORN_SITE),
         Framework(
             "quart",
             "Quart",
@@ -137,6 +146,19 @@ FRAMEWORKS = {
             "flask --app {module} run",
         ),
         Framework("starlette", "Starlette", "Starlette", "starlette", _ADDED, _UVICORN),
+        Framework(  # its package tells nothing: most who install it want its client
+            "aiohttp",
+            "aiohttp",
+            r"(?<!tornado\.)web\.Application",
+            "",
+            Paste(
+                "",
+                "",
+                "aiohttp.web speaks neither ASGI nor WSGI, so no middleware of ours can wrap {app} itself. Put a small ASGI app\n"
+                "before it, as a proxy: docs/frameworks/aiohttp.md has it, to be copied as  front.py.",
+            ),
+            "uvicorn front:app --env-file .env",
+        ),
         Framework("asgi", "an ASGI app", "", "", _WRAPPED, _UVICORN),
         Framework("wsgi", "a WSGI app", "", "", _WRAPPED_WSGI, "dotenv run -- gunicorn {module}:{app}"),
     )
@@ -175,7 +197,7 @@ def _by_code(folder: Path, frameworks: list[Framework]) -> Project | None:
             rf"^[ \t]*(\w+)(?:\s*:\s*[\w.]+)?\s*=\s*(?:\w+\.)*{framework.made_by}\(", re.MULTILINE
         )
         for name, code in codes:
-            if found := made.search(code):
+            if framework.id in code.lower() and (found := made.search(code)):
                 return Project(framework, f"{name} makes one", name, found[1])
     return None
 

@@ -45,6 +45,11 @@ def load_config(
         label, raw, folder = "ConsentConfig", source.model_dump(exclude_unset=True), source.folder
     elif isinstance(source, Mapping):
         label, raw, folder = "dict", dict(source), Path.cwd()
+    elif source is not None and not isinstance(source, str | os.PathLike):
+        hint = "Give a path, a dict of the same shape as consent.toml, or a ConsentConfig."
+        raise ConfigError(
+            "config", [Fault("config", f"is no declaration. Found {type(source).__name__}.", hint)]
+        )
     else:
         path = Path(source or env.get("CONSENT_CONFIG") or "consent.toml")
         label, raw, folder = str(path), _read(path), path.resolve().parent
@@ -78,6 +83,9 @@ def _read(path: Path) -> dict[str, Any]:
         raise ConfigError(str(path), [Fault("", "the file is not UTF-8.", "Save it as UTF-8.")]) from None
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(str(path), [Fault("", f"the file is not valid TOML: {error}.")]) from None
+    except IsADirectoryError:
+        hint = f"Give the file in it: {str(path / 'consent.toml')!r}."
+        raise ConfigError(str(path), [Fault("", "this is a folder, not a file.", hint)]) from None
     except OSError as error:
         raise ConfigError(str(path), [Fault("", f"the file cannot be read: {error.strerror}.")]) from None
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["cross_faults", "shape_fault"]
 
 _SCHEME = re.compile(r"([a-z][a-z0-9]*(?:\+[a-z0-9]+)?)://")
+_DATABASES = ("sqlite", "postgresql", "mysql", "mariadb")
 _DRIVERS = {
     "postgresql": "psycopg2",
     "postgresql+psycopg": "psycopg",
@@ -31,6 +32,15 @@ _DRIVERS = {
     "mysql": "MySQLdb",
     "mysql+pymysql": "pymysql",
     "mariadb+pymysql": "pymysql",
+}
+# What pydantic calls the kinds of value, as a file writes them: what is wanted, and how it looks.
+_WANTED = {
+    "string_type": ("must be a string", "Put it in quotes."),
+    "int_type": ("must be a whole number", "Write it without quotes."),
+    "bool_type": ("must be true or false", "Write it without quotes."),
+    "list_type": ("must be a list", 'Write it in brackets: ["...", "..."].'),
+    "model_type": ("must be a table", ""),
+    "dict_type": ("must be a table", ""),
 }
 _TRACKING = frozenset({"analytics", "marketing"})
 
@@ -72,6 +82,9 @@ def shape_fault(details: ErrorDetails) -> Fault:
         return Fault(
             path, f"accepted: {expected}.{shown}", nearest(found, re.findall(r"'([^']+)'", expected))
         )
+    if wanted := _WANTED.get(kind):
+        hint = f"Write [[{path}]]." if path in {"services", "categories"} else wanted[1]
+        return Fault(path, f"{wanted[0]}.{shown}", hint)
     message = details["msg"].removeprefix("Value error, ")
     return Fault(path, f"{message[:1].lower()}{message[1:]}.{shown}")
 
@@ -242,6 +255,9 @@ def _store_faults(raw: Mapping[str, Any]) -> Iterator[Fault]:
     if scheme is None:
         hint = 'For instance "sqlite:///consent-records.db", "postgresql+psycopg://user@host/name" or "none".'
         yield Fault("records.url", "is not the address of a database.", hint)
+    elif scheme[1].partition("+")[0] not in _DATABASES:
+        hint = nearest(scheme[1], _DATABASES) or f"Known: {', '.join(_DATABASES)}."
+        yield Fault("records.url", f"{scheme[1]!r} is no kind of database that records can be kept in.", hint)
     elif not _has_port(url):
         yield Fault("records.url", "has a port that is no number.")
     elif (module := _DRIVERS.get(scheme[1])) and find_spec(module) is None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from consent_middleware.html.attributes import Attribute, attributes, escape, text_of
 from consent_middleware.html.grammar import page_language
+from consent_middleware.html.marks import marks
 from consent_middleware.html.scanner import HOLD, Scanner, StartTag
 from consent_middleware.urls import Location, read_url
 
@@ -106,6 +107,7 @@ class Rewriter:
         on_passing: Told of a URL that belongs to nobody who waits.
         placeholder: Given what is held, its URL and the page's language, returns the document that stands in
             an iframe until then.
+        on_mark: Told what each tag says that it waits for which the page itself marked up.
         inner_head: Returns what goes into the document of an iframe's ``srcdoc``, so that it is guarded too.
         dry: Only tell; change nothing.
         xml: The page is XHTML.
@@ -123,6 +125,7 @@ class Rewriter:
         on_held: Callable[[Held], None],
         on_passing: Callable[[Location], None],
         placeholder: Callable[[Held, str, str], str],
+        on_mark: Callable[[str], object] | None = None,
         inner_head: Callable[[], bytes] = bytes,
         dry: bool = False,
         xml: bool = False,
@@ -132,6 +135,7 @@ class Rewriter:
         self._has_base = self._reads_all = False
         self._tell = on_held
         self._tell_passing = on_passing
+        self._tell_mark = on_mark
         self._placeholder = placeholder
         self._inner_head = inner_head
         self._dry = dry
@@ -150,6 +154,7 @@ class Rewriter:
         self.is_data = bool(_DATA.match(body))
         if self.is_data:
             return body
+        self._tell_marks(body)
         hot = self._places(body)
         if hot is not None and not hot:
             return body
@@ -166,6 +171,7 @@ class Rewriter:
         if waits and b">" not in chunk:  # nothing ends here: reading again would find nothing new
             self._carry = data
             return b""
+        self._tell_marks(data)
         out = self._rewrite(data, self._places(data), final=False)
         self._carry = data[self._scanner.done :]
         return out
@@ -198,6 +204,11 @@ class Rewriter:
         self._start = (self._start + chunk)[:_DOCUMENT]
         if is_open:
             self.is_data = bool(_DATA.match(self._start))
+
+    def _tell_marks(self, data: bytes) -> None:
+        if self._tell_mark is not None:
+            for mark in marks(data):
+                self._tell_mark(mark)
 
     @cached_property
     def _scanner(self) -> Scanner:

@@ -22,7 +22,7 @@ from consent_middleware.records.model import (
 )
 from consent_middleware.records.outbox import Outbox
 from consent_middleware.records.source import Sources
-from consent_middleware.records.store import NullStore, SqlStore, resolve_url
+from consent_middleware.records.store import NullStore, SqlStore, resolve_url, why_unwritable
 
 __all__ = [
     "NO_SOURCE",
@@ -48,4 +48,5 @@ __all__ = [
     "declare",
     "recorded_choice",
     "resolve_url",
+    "why_unwritable",
 ]

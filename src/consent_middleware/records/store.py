@@ -13,6 +13,7 @@ import os
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -23,7 +24,6 @@ from consent_middleware.records.receipts import history
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
     from sqlalchemy import Connection
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from consent_middleware.records.effects import Effect
     from consent_middleware.records.model import Person
 
-__all__ = ["NullStore", "SqlStore", "resolve_url"]
+__all__ = ["NullStore", "SqlStore", "resolve_url", "why_unwritable"]
 
 _PATIENCE_S = 5.0
 _RETRY_WITHIN_S = 1.0
@@ -45,6 +45,25 @@ def resolve_url(url: str, folder: Path) -> str:
     if not url.startswith(prefix) or url.startswith(prefix + "/") or url.endswith(":memory:"):
         return url
     return prefix + str(folder / url.removeprefix(prefix))
+
+
+def why_unwritable(url: str) -> str:
+    """Return why the SQLite file of a resolved URL cannot be written, empty where it seems it can; opens nothing.
+
+    Of another database only its server can tell.
+    """
+    name = url.removeprefix("sqlite:///").partition("?")[0]
+    if name == url or not name or name == ":memory:" or name.startswith("file:"):
+        return ""
+    path = Path(name)
+    if not path.parent.is_dir():
+        return f"there is no folder {str(path.parent)!r}"
+    if path.is_dir():
+        return f"{name!r} is a folder, not a file"
+    for one in (path.parent, path):  # SQLite keeps files of its own beside the database
+        if one.exists() and not os.access(one, os.W_OK):
+            return f"{str(one)!r} may not be written by this user"
+    return ""
 
 
 class NullStore:
