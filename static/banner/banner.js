@@ -241,7 +241,7 @@
 
   /** Whom the page has asked for anything, as the browser itself remembers: services, or categories of those that nobody declared. */
   const contacted = () => new Set(performance.getEntriesByType("resource").flatMap(({ name }) => {
-    const { hostname, pathname } = new URL(name);
+    const { hostname, pathname } = new URL(name, location.href);
     return (hostname !== location.hostname && core.find(hostname + pathname)) || [];
   })).size;
 
