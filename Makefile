@@ -18,7 +18,7 @@ BIN    := $(VENV)/bin
 # Installs in a tenth of pip's time; where it cannot be had, pip does.
 UV     := $(BIN)/python -m pip install --quiet --disable-pip-version-check uv && $(BIN)/uv pip install --quiet
 
-.PHONY: demo example test test-oldest test-frameworks lint types unit servers-there browser browser-there browser-half browser-rest conformance assets texts reference docs docs-serve pictures bench soak wheel clean
+.PHONY: demo example test test-oldest test-frameworks lint types unit unit-half unit-rest servers-there browser browser-there browser-half browser-rest conformance assets texts reference docs docs-serve pictures bench soak wheel clean
 
 $(VENV)/.demo: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "No venv module: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
@@ -52,10 +52,10 @@ example:
 endif
 
 # Cheap checks first. A browser test never skips: without a browser `make test` fails and says what to install.
-# The browser's tests mostly wait, so the others run beside them, and one half of them beside the other; each
-# prints when it is done.
-test: lint types browser-there
-	@$(MAKE) --no-print-directory -j3 --output-sync=target unit browser-half browser-rest
+# Many tests wait, for a browser or a server, so four parts run side by side; each prints when it is done.
+test:
+	@$(MAKE) --no-print-directory -j3 --output-sync=target lint types browser-there servers-there
+	@$(MAKE) --no-print-directory -j4 --output-sync=target unit-half unit-rest browser-half browser-rest
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -64,8 +64,15 @@ lint: $(VENV)/.test
 types: $(VENV)/.test
 	$(BIN)/mypy
 
-unit: servers-there
-	$(BIN)/python -m pytest -q -m "not browser and not soak"
+unit: unit-half unit-rest
+
+# About half of the tests without a browser by time: those of the records, and what builds or starts most.
+UNITS := $(patsubst %,tests/test_%.py,background cli_records first_ten_minutes journal package retention servers_there store verification) tests/soak
+unit-half: servers-there
+	$(BIN)/python -m pytest -q -m "not browser and not soak" $(UNITS)
+
+unit-rest: servers-there
+	$(BIN)/python -m pytest -q -m "not browser and not soak" $(addprefix --ignore=,$(UNITS))
 
 servers-there: $(VENV)/.test
 	@$(BIN)/python tests/install_servers.py
