@@ -74,7 +74,7 @@ def test_an_app_that_was_wrapped_inside_is_not_wrapped_again(declaration: Callab
     shop.secret_key, shop.config["CONSENT_CONFIG"] = SECRET, declaration()
     FlaskConsent(shop)
     other = quart.Quart("other")
-    other.asgi_app = asgi.ConsentMiddleware(other.asgi_app, declaration(), SECRET)  # type: ignore[method-assign,assignment]
+    other.asgi_app = asgi.ConsentMiddleware(other.asgi_app, declaration(), SECRET)  # type: ignore[method-assign]
     with pytest.raises(ConfigError, match="wrapped already"):
         wsgi.ConsentMiddleware(shop, declaration(), SECRET)
     with pytest.raises(ConfigError, match="wrapped already"):
