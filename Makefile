@@ -16,7 +16,7 @@ PORT   ?= 8000
 SERVER ?= asgi
 BIN    := $(VENV)/bin
 # Installs in a tenth of pip's time; where it cannot be had, pip does.
-UV     := $(BIN)/python -m pip install --quiet --disable-pip-version-check uv && $(BIN)/uv pip install --quiet
+UV     := $(BIN)/python -m pip install --quiet --disable-pip-version-check uv && $(BIN)/uv pip install --quiet --compile-bytecode
 
 .PHONY: demo example test test-oldest test-frameworks lint types unit unit-half unit-rest servers-there browser browser-there browser-half browser-rest conformance assets texts reference docs docs-serve pictures bench soak wheel clean
 
@@ -36,6 +36,7 @@ $(VENV)/.test: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "No venv module: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
 	@echo "Installing the tests' needs into $(VENV) ..."
 	@$(UV) --python $(BIN)/python -e '.[test]' || $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@$(BIN)/python -m compileall -q src examples tests  # hundreds of processes start with them
 	@touch $@
 
 demo: $(VENV)/.demo
