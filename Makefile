@@ -18,7 +18,7 @@ BIN    := $(VENV)/bin
 # Installs in a tenth of pip's time; where it cannot be had, pip does.
 UV     := $(BIN)/python -m pip install --quiet --disable-pip-version-check uv && $(BIN)/uv pip install --quiet --compile-bytecode
 
-.PHONY: demo example test test-oldest test-frameworks lint types unit unit-half unit-rest servers-there browser browser-there browser-half browser-rest conformance assets texts reference docs docs-serve pictures bench soak wheel clean
+.PHONY: demo example test test-oldest test-frameworks lint types unit unit-half unit-rest unit-outages servers-there browser browser-there browser-half browser-rest conformance assets texts reference docs docs-serve pictures bench soak wheel clean
 
 $(VENV)/.demo: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "No venv module: on Debian and Ubuntu, apt-get install python3-venv"; exit 1; }
@@ -53,10 +53,11 @@ example:
 endif
 
 # Cheap checks first. A browser test never skips: without a browser `make test` fails and says what to install.
-# Many tests wait, for a browser or a server, so four parts run side by side; each prints when it is done.
+# Many tests wait, for a browser or a server, so three parts run side by side; each prints when it is done.
 test:
 	@$(MAKE) --no-print-directory -j3 --output-sync=target lint types browser-there servers-there
-	@$(MAKE) --no-print-directory -j4 --output-sync=target unit-half unit-rest browser-half browser-rest
+	@$(MAKE) --no-print-directory unit-outages
+	@$(MAKE) --no-print-directory -j3 --output-sync=target browser-rest unit-rest browser-half unit-half
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -65,15 +66,19 @@ lint: $(VENV)/.test
 types: $(VENV)/.test
 	$(BIN)/mypy
 
-unit: unit-half unit-rest
+unit: unit-outages unit-half unit-rest
 
 # About half of the tests without a browser by time: those of the records, and what builds or starts most.
-UNITS := $(patsubst %,tests/test_%.py,background cli_records first_ten_minutes journal package retention servers_there store verification) tests/soak
+UNITS := $(patsubst %,tests/test_%.py,background cli_records first_ten_minutes journal package retention servers_there store verification)
 unit-half: servers-there
 	$(BIN)/python -m pytest -q -m "not browser and not soak" $(UNITS)
 
 unit-rest: servers-there
-	$(BIN)/python -m pytest -q -m "not browser and not soak" $(addprefix --ignore=,$(UNITS))
+	$(BIN)/python -m pytest -q -m "not browser and not soak" $(addprefix --ignore=,$(UNITS) tests/soak)
+
+# Dozens of clients while servers go and come back: nothing else runs meanwhile.
+unit-outages: servers-there
+	$(BIN)/python -m pytest -q -m "not soak" tests/soak
 
 servers-there: $(VENV)/.test
 	@$(BIN)/python tests/install_servers.py

@@ -34,6 +34,7 @@ from consent_middleware.records import (
     writing,
 )
 from consent_middleware.records.counting import statistics
+from consent_middleware.records.store import why_unwritable
 from helpers_core import SECRET
 from helpers_records import (
     CATALOG,
@@ -960,3 +961,12 @@ def test_sqlite_is_durable(file_url: str) -> None:
     with open_store(file_url) as store, store.database()._engine.connect() as connection:
         found = [connection.exec_driver_sql(f"pragma {name}").scalar() for name in asked]
     assert found == [2, "wal", 1]
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["postgresql+psycopg:///shop?host=/run/no", "postgresql://u@h/n", "sqlite://", "sqlite:///:memory:"],
+)
+def test_only_a_file_of_sqlite_is_looked_at(url: str) -> None:
+    """Whether another database can be written only its server can tell."""
+    assert why_unwritable(url) == ""

@@ -52,8 +52,9 @@ def why_unwritable(url: str) -> str:
 
     Of another database only its server can tell.
     """
-    name = url.removeprefix("sqlite:///").partition("?")[0]
-    if name == url or not name or name == ":memory:" or name.startswith("file:"):
+    scheme, _, rest = url.partition(":///")
+    name = rest.partition("?")[0]
+    if scheme != "sqlite" or not name or name == ":memory:" or name.startswith("file:"):
         return ""
     path = Path(name)
     if not path.parent.is_dir():
